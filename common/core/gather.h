@@ -1,0 +1,129 @@
+/* The consumer's gather: what is held, which legs of it are open, which task goes next, when to extend and
+ * what to report. Pure.
+ *
+ * Life of a leg:      WAITING (in its leg's queue) --give--> RUNNING --result--> DONE | BAD | BACKOFF
+ * --due--> WAITING Life of a message:  OPEN --every leg ended--> REPORTING (its final step was handed out)
+ * --SETTLED--> gone
+ *
+ * Legs here are the consumer's numbers (0..LEGS_MAX-1); the caller maps each publisher's bits to them. A
+ * source is the caller's number of the publisher (0..SOURCES_MAX-1), a worker that of the worker. A task's
+ * ref is (generation << 32 | slot * LEGS_MAX + leg): a result finds its message without a search, and one for
+ * a slot that was given to another message since is recognised as late. Ownership: bodies are copied in;
+ * tasks point to them until the next call that changes the gather. */
+#ifndef MANDRILL_GATHER_H
+#define MANDRILL_GATHER_H
+
+#include "common/core/backoff.h"
+#include "common/core/proto.h"
+
+enum { SOURCES_MAX = 64 };
+#define GATHER_NO_WORKER UINT32_MAX
+
+typedef struct {
+    uint32_t messages_max;   /* held at once */
+    int64_t extend_ms;       /* by how much */
+    int64_t extend_every_ms; /* and how often; the first after this time */
+    int64_t report_after_ms; /* a leg done is reported upstream at the latest then, though others are open */
+    uint32_t max_tries;
+    backoff_t backoff;
+    uint64_t seed; /* of the jitter */
+} gather_limits_t;
+
+typedef struct {
+    uint32_t source;
+    message_id_t id;
+    uint64_t token;
+    uint8_t legs; /* to run, consumer's numbers as bits */
+    const void *body;
+    uint32_t body_len;
+} gather_message_t;
+
+typedef struct {
+    task_record_t record; /* ready to send; body points into the gather */
+    uint32_t leg;
+} gather_task_t;
+
+typedef enum {
+    TAKEN_OK,    /* the leg is done */
+    TAKEN_RETRY, /* it will be tried again */
+    TAKEN_BAD,   /* the leg has ended badly */
+    TAKEN_LATE,  /* ignored */
+} gather_taken_t;
+
+typedef struct {
+    uint32_t slot;
+    uint32_t generation;
+    uint32_t source;
+    message_id_t id;
+    uint64_t token;
+    uint8_t done, bad; /* consumer's numbers */
+    step_op_t op;
+    int64_t ms;
+    bool final;  /* every leg has ended: the slot goes when this is settled */
+    text_t text; /* why a leg ended badly; points into the gather */
+} gather_step_t;
+
+typedef struct gather gather_t;
+
+gather_t *gather_new(const gather_limits_t *limits);
+void gather_destroy(gather_t **g);
+
+/* 1: new. 0: held already: the newer token is taken, nothing runs twice. -ENOSPC: full (the publisher broke
+ * its credit). -ENOMEM. */
+int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms);
+
+/* Tasks that wait for a worker of the leg. */
+uint32_t gather_waiting(const gather_t *g, uint32_t leg);
+/* Takes the next task of the leg for the worker; false when none waits. */
+bool gather_give(gather_t *g, uint32_t leg, uint32_t worker, gather_task_t *ret);
+/* The task could not be sent: it waits again, first in its queue, and nothing was counted. */
+void gather_ungive(gather_t *g, uint64_t ref);
+
+/* A result from the worker. `ret_id` (may be NULL) is filled unless TAKEN_LATE; ret_freed tells whether it
+ * ended the worker's current task (its credit comes back). */
+gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t *r, int64_t now_ms,
+                             message_id_t *ret_id, bool *ret_freed);
+/* The worker is gone: what it was running waits again. costs_try: as a TRANSIENT result; else as if never
+ * given. Returns how many. */
+uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool costs_try, int64_t now_ms);
+/* The worker is back and holds only these refs (sorted): the rest waits again and costs nothing. Returns how
+ * many. */
+uint32_t gather_worker_holds(gather_t *g, uint32_t worker, const uint64_t *refs, size_t n);
+
+/* Steps for one source that are due now: messages whose legs have all ended, extensions, legs done that wait
+ * to be reported. At most `max`; call again until it returns less. */
+size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t *ret, size_t max);
+/* Every message of the source that is held gets an extension step now: after a new WELCOME. */
+void gather_extend_all(gather_t *g, uint32_t source, int64_t now_ms);
+/* The answer to a step. True when the message left the gather. After STALE or GONE its waiting tasks are
+ * dropped, running ones still count. */
+bool gather_settled(gather_t *g, uint32_t slot, uint32_t generation, bool final, step_code_t code);
+/* Drain: hands out a release step for every message of which no task runs, and for the others as their tasks
+ * end. */
+void gather_release(gather_t *g, int64_t now_ms);
+/* Backoffs that are over: back to their queues. Call before giving. */
+void gather_tick(gather_t *g, int64_t now_ms);
+int64_t gather_next_ms(const gather_t *g); /* INT64_MAX for never */
+
+/* What is held of a source, for HELLO: pairs of stream, seq. Returns how many numbers were written. */
+size_t gather_held(const gather_t *g, uint32_t source, uint64_t *ret, size_t max);
+/* For log lines: facts about a held message by slot. */
+typedef struct {
+    message_id_t id;
+    uint32_t source;
+    uint32_t extended; /* times */
+    uint8_t done, bad;
+    const void *body;
+    uint32_t body_len;
+} gather_view_t;
+bool gather_view(const gather_t *g, uint32_t slot, uint32_t generation, gather_view_t *ret);
+
+typedef struct {
+    uint32_t held, reporting;
+    uint32_t waiting[LEGS_MAX], running[LEGS_MAX], backing_off[LEGS_MAX];
+    uint64_t done[LEGS_MAX], bad[LEGS_MAX], retries[LEGS_MAX], late; /* counts since the start */
+    uint64_t extended;
+} gather_gauges_t;
+void gather_gauges(const gather_t *g, gather_gauges_t *ret);
+
+#endif

@@ -1,0 +1,35 @@
+/* The peer's side of a session: a state machine for one connection to one server. Pure.
+ *
+ *   GREETING --WELCOME--> UP --nothing heard for DEAD_MS, or WHO--> GREETING
+ *
+ * The caller sends what link_tick() asks for and tells what it heard. */
+#ifndef MANDRILL_LINK_H
+#define MANDRILL_LINK_H
+
+#include "common/core/peers.h"
+
+typedef enum { LINK_GREETING, LINK_UP } link_state_t;
+typedef enum { LINK_NOTHING, LINK_SEND_HELLO, LINK_SEND_PING, LINK_LOST } link_action_t;
+
+typedef struct {
+    link_state_t state;
+    uint64_t session;        /* ours */
+    uint64_t server_session; /* 0 before the first WELCOME */
+    int64_t heard_ms, said_ms;
+    int64_t hello_ms; /* when the next HELLO is due */
+} link_t;
+
+void link_init(link_t *l, uint64_t session, int64_t now_ms);
+/* What to do now; LINK_LOST is returned once, when the server fell silent (it greets again by itself after
+ * that). */
+link_action_t link_tick(link_t *l, int64_t now_ms);
+void link_heard(link_t *l, int64_t now_ms);
+void link_said(link_t *l, int64_t now_ms);
+/* WELCOME: true when the server is another process than before. */
+bool link_welcome(link_t *l, uint64_t server_session, int64_t now_ms);
+void link_who(link_t *l, int64_t now_ms);
+/* ERROR KIND and the like: greet again after `wait_ms`. */
+void link_refused(link_t *l, int64_t now_ms, int64_t wait_ms);
+int64_t link_next_ms(const link_t *l);
+
+#endif

@@ -1,0 +1,227 @@
+/* The commands of docs/PROTOCOL.md as C: one encoder and one decoder for each.
+ *
+ * A decoder gets the whole frame and fills records, all of it or nothing: the frame was checked
+ * (proto_command) and every field is in range when it returns 0. Strings and bodies point into the frame.
+ * Encoders append to a buffer; records are added one by one between begin and end, so that a frame is built
+ * while work goes on. Errors: -EPROTO for what the peer sent, with nothing decided yet. */
+#ifndef MANDRILL_PROTO_H
+#define MANDRILL_PROTO_H
+
+#include "common/core/codec.h"
+#include "common/core/message.h"
+
+enum {
+    PROTO_VERSION = 1,
+    FRAME_BYTES_MAX = 2 * 1024 * 1024,
+    RECORDS_MAX = 4096,
+    WINDOW_MAX = 65536,
+    HELD_MAX = 131072,
+    DURATION_MS_MAX = 86400000,
+    /* A frame under construction is closed when it passes this: room for one more body stays below
+       FRAME_BYTES_MAX. */
+    FRAME_BYTES_FULL = 1024 * 1024,
+};
+#define SEQ_MAX ((UINT64_C(1) << 40) - 1)
+
+typedef enum {
+    CMD_HELLO = 1,
+    CMD_WELCOME = 2,
+    CMD_WHO = 3,
+    CMD_PING = 4,
+    CMD_BYE = 5,
+    CMD_ERROR = 6,
+    CMD_WINDOW = 7,
+    CMD_DELIVER = 10,
+    CMD_PROGRESS = 11,
+    CMD_SETTLED = 12,
+    CMD_TASKS = 20,
+    CMD_RESULTS = 21,
+    CMD_PUBLISH = 30,
+    CMD_CONFIRM = 31,
+    CMD_STATUS = 40,
+    CMD_REPORT = 41,
+} command_t;
+
+typedef enum {
+    ERR_MALFORMED = 1,
+    ERR_VERSION,
+    ERR_UNKNOWN,
+    ERR_ROLE,
+    ERR_KIND,
+    ERR_LIMIT,
+    ERR_FULL,
+    ERR_BODY,
+    ERR_GAP,
+    ERR_DRAINING,
+    ERR_STORE,
+} error_code_t;
+const char *error_name(unsigned code);
+
+/* Checks the whole frame (codec_check, size, array, command number): the command, or -EPROTO with *ret_why. A
+ * number that is not listed above is returned as it is: the caller answers ERR_UNKNOWN. */
+int proto_command(const void *frame, size_t len, const char **ret_why);
+
+typedef struct {
+    const char *bytes;
+    uint32_t len;
+} text_t;
+
+/* --- sessions
+ * ------------------------------------------------------------------------------------------------------------
+ */
+typedef enum { ROLE_CONSUMER, ROLE_WORKER } role_t;
+
+typedef struct {
+    uint64_t version_min, version_max;
+    role_t role;
+    uint64_t session;
+    uint32_t window;
+    char kind[NAME_BYTES_MAX + 1]; /* "" for a consumer */
+    char leg[NAME_BYTES_MAX + 1];
+    uint32_t held_count; /* numbers: pairs of stream, seq for a consumer; refs for a worker */
+    reader_t held;       /* at the first of them; read with read_uint */
+} hello_t;
+
+typedef struct {
+    uint64_t version;
+    uint64_t session;
+    int64_t ack_deadline_ms;
+    uint32_t legs_count;
+    char legs[LEGS_MAX][NAME_BYTES_MAX + 1];
+} welcome_t;
+
+typedef struct {
+    unsigned code;
+    text_t text;
+} error_t;
+
+void encode_hello(buffer_t *b, const hello_t *h, const uint64_t *held); /* h->held is not used */
+int decode_hello(const void *frame, size_t len, hello_t *ret);
+void encode_welcome(buffer_t *b, const welcome_t *w);
+int decode_welcome(const void *frame, size_t len, welcome_t *ret);
+void encode_who(buffer_t *b);
+void encode_bye(buffer_t *b);
+void encode_ping(buffer_t *b, uint64_t seen);
+int decode_ping(const void *frame, size_t len, uint64_t *ret_seen);
+void encode_error(buffer_t *b, unsigned code, const char *text);
+int decode_error(const void *frame, size_t len, error_t *ret);
+void encode_window(buffer_t *b, uint32_t window);
+int decode_window(const void *frame, size_t len, uint32_t *ret_window);
+
+/* --- lease hop
+ * -----------------------------------------------------------------------------------------------------------
+ */
+typedef struct {
+    message_id_t id;
+    uint64_t token;
+    uint8_t legs; /* still open, publisher's bits */
+    uint32_t deliveries;
+    const void *body;
+    uint32_t body_len;
+} delivery_record_t;
+
+typedef enum { OP_NONE, OP_EXTEND, OP_NACK, OP_RELEASE } step_op_t;
+
+typedef struct {
+    message_id_t id;
+    uint64_t token;
+    uint8_t done, bad;
+    step_op_t op;
+    int64_t ms;
+    text_t text;
+} step_t;
+
+typedef enum {
+    STEP_KEPT,
+    STEP_DONE,
+    STEP_DEAD,
+    STEP_RETURNED,
+    STEP_STALE,
+    STEP_GONE,
+    STEP_CODES
+} step_code_t;
+
+/* A frame of records being built: begin, add*, end. */
+typedef struct {
+    buffer_t *buffer;
+    size_t place; /* of the record array */
+    uint32_t count;
+} batch_t;
+/* No more should be added: RECORDS_MAX or FRAME_BYTES_FULL reached. */
+bool batch_full(const batch_t *batch);
+void batch_end(batch_t *batch);
+
+void deliver_begin(batch_t *batch, buffer_t *b);
+void deliver_add(batch_t *batch, const delivery_record_t *d);
+/* `ret` has room for RECORDS_MAX; returns how many, or -EPROTO. */
+int decode_deliver(const void *frame, size_t len, delivery_record_t *ret);
+
+void progress_begin(batch_t *batch, buffer_t *b, uint64_t no);
+void progress_add(batch_t *batch, const step_t *s);
+int decode_progress(const void *frame, size_t len, uint64_t *ret_no, step_t *ret);
+
+void encode_settled(buffer_t *b, uint64_t no, const uint8_t *codes, uint32_t n);
+int decode_settled(const void *frame, size_t len, uint64_t *ret_no, const uint8_t **ret_codes);
+
+/* --- task hop
+ * ------------------------------------------------------------------------------------------------------------
+ */
+typedef struct {
+    uint64_t ref;
+    uint32_t try_no;
+    message_id_t id;
+    const void *body;
+    uint32_t body_len;
+} task_record_t;
+
+typedef enum { OUTCOME_OK, OUTCOME_TRANSIENT, OUTCOME_PERMANENT, OUTCOME_BLOCKED, OUTCOMES } outcome_t;
+
+typedef struct {
+    uint64_t ref;
+    uint32_t try_no;
+    outcome_t outcome;
+    int64_t ms;
+    text_t text;
+} result_record_t;
+
+void tasks_begin(batch_t *batch, buffer_t *b, uint64_t seen);
+void tasks_add(batch_t *batch, const task_record_t *t);
+int decode_tasks(const void *frame, size_t len, uint64_t *ret_seen, task_record_t *ret);
+void results_begin(batch_t *batch, buffer_t *b, uint64_t no);
+void results_add(batch_t *batch, const result_record_t *r);
+int decode_results(const void *frame, size_t len, uint64_t *ret_no, result_record_t *ret);
+
+/* --- clients
+ * -------------------------------------------------------------------------------------------------------------
+ */
+typedef struct {
+    uint64_t version;
+    uint64_t session;
+    uint64_t number;
+} publish_t;
+
+typedef struct {
+    uint64_t session;
+    uint64_t number;
+    message_id_t first; /* 0-0: confirmed before, the ids are no longer known */
+    uint32_t stored;
+} confirm_t;
+
+typedef struct {
+    uint32_t place;
+    unsigned code;
+    text_t text;
+} refusal_t;
+
+void publish_begin(batch_t *batch, buffer_t *b, const publish_t *p);
+void publish_add(batch_t *batch, const void *body, size_t len);
+/* Bodies that are longer than BODY_BYTES_MAX are returned too: they are refused one by one. */
+int decode_publish(const void *frame, size_t len, publish_t *ret, text_t *ret_bodies);
+void encode_confirm(buffer_t *b, const confirm_t *c, const refusal_t *refusals, uint32_t n);
+int decode_confirm(const void *frame, size_t len, confirm_t *ret, refusal_t *ret_refusals);
+void encode_status(buffer_t *b);
+int decode_status(const void *frame, size_t len, uint64_t *ret_version);
+void encode_report(buffer_t *b, const char *json, size_t len);
+int decode_report(const void *frame, size_t len, text_t *ret_json);
+
+#endif

@@ -1,0 +1,72 @@
+/* Configuration: flags > MANDRILL_* environment > ZPL file (--config) > defaults, from one table of options
+ * for each program.
+ *
+ * --ack-deadline 10s  =  MANDRILL_ACK_DEADLINE=10s  =  "ack-deadline = 10s" in the file. The program's part
+ * of a file may stand at top level or in a section with the program's name ("publisher"); the section wins.
+ * Every program has -h/--help, --version, -n (check and exit), --config FILE, --log-level. Values: durations
+ * "250ms", "10s", "5m", "1h" or plain milliseconds; sizes "64k", "10M", "10G" or plain bytes.
+ *
+ * Ownership: the config owns its strings until config_destroy().
+ * Errors: bad input is told on stderr, naming where it stands (flag, variable, file and key), the value and
+ * what was expected. An unknown flag names the nearest known one. */
+#ifndef MANDRILL_CONFIG_H
+#define MANDRILL_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+    CONFIG_TEXT,
+    CONFIG_LIST, /* text that may be repeated (flags), or separated by commas */
+    CONFIG_INT,
+    CONFIG_REAL,
+    CONFIG_FLAG,     /* --x, --no-x; true/false in environment and file */
+    CONFIG_DURATION, /* ms */
+    CONFIG_SIZE,     /* bytes */
+} config_type_t;
+
+typedef struct {
+    const char *name; /* "ack-deadline" */
+    config_type_t type;
+    const char *fallback; /* as it would be typed; NULL: none */
+    const char *argument; /* for --help: "TIME", "FILE" */
+    const char *help;
+    int64_t min, max;    /* INT, REAL, DURATION, SIZE; min == max == 0: any that is not negative */
+    const char *choices; /* TEXT: "ipc|tcp"; NULL: any */
+} config_option_t;
+
+typedef struct {
+    const char *name;      /* "mandrill-publisher", or "mandrill up" */
+    const char *section;   /* "publisher" */
+    const char *summary;   /* one line */
+    const char *arguments; /* for the usage line: "[options]" or "[options] HOST..." */
+    const char *examples;  /* whole lines */
+    const config_option_t *options;
+    size_t options_count;
+    size_t arguments_max; /* how many words without a flag are taken; 0: none */
+} config_program_t;
+
+typedef struct config config_t;
+
+enum { CONFIG_RUN = 0, CONFIG_EXIT = 1, CONFIG_CHECK = 2 };
+/* CONFIG_RUN; CONFIG_EXIT after --help or --version (exit 0); CONFIG_CHECK with -n: check what goes beyond
+ * syntax, then exit; -EINVAL when the input was bad and has been told (exit 2); -EIO for an unreadable file
+ * (told; exit 2). */
+int config_load(config_t **ret, const config_program_t *program, int argc, char **argv);
+void config_destroy(config_t **c);
+
+const char *config_text(const config_t *c, const char *name); /* NULL: not given and no default */
+int64_t config_int(const config_t *c, const char *name);      /* INT, DURATION, SIZE */
+double config_real(const config_t *c, const char *name);
+bool config_flag(const config_t *c, const char *name);
+bool config_given(const config_t *c, const char *name); /* by flag, environment or file */
+size_t config_list(const config_t *c, const char *name, const char *const **ret);
+size_t config_arguments(const config_t *c, const char *const **ret);
+/* "--ack-deadline", "MANDRILL_ACK_DEADLINE" or "file.zpl: ack-deadline": for errors found later. */
+const char *config_origin(const config_t *c, const char *name);
+/* For programs that start others: a value as text. */
+int config_parse_duration(const char *text, int64_t *ret_ms);
+int config_parse_size(const char *text, int64_t *ret_bytes);
+
+#endif

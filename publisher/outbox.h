@@ -1,0 +1,82 @@
+/* The publisher's outbox: every message from before its confirm until every leg is done, in one SQLite file.
+ * The only file that includes sqlite3.h here.
+ *
+ * One connection, one thread. WAL with locking_mode=EXCLUSIVE (no -shm; a second opener gets -EBUSY),
+ * synchronous FULL, secure_delete OFF; all pragmas are read back. A round is one transaction: begin, any of
+ * the writes, commit. Nothing in a round is true before outbox_commit() has returned 0.
+ *
+ * Row ids are epoch * 2^40 + seq. Tables: messages(id, legs, body) the hot one; states(id, ...) sparse, what
+ * deliveries left behind; meta, one row: epoch, dispatched_to, how many rows; streams(epoch, stream);
+ * legs(bit, name); clients(session, ...); loads(id, position).
+ *
+ * Errors: 0 or -errno: -EBUSY locked by another process, -EINVAL not an outbox or another version, -ENOSPC
+ * disk full, -EIO the disk failed (do not go on: see ARCHITECTURE.md), -ENOENT no such row. outbox_why()
+ * tells the last one in words. */
+#ifndef MANDRILL_OUTBOX_H
+#define MANDRILL_OUTBOX_H
+
+#include "common/core/delivery.h"
+
+typedef struct outbox outbox_t;
+
+typedef struct {
+    uint64_t id;
+    uint8_t legs, done, bad;
+    uint32_t deliveries;
+    int64_t wait_ms; /* left of its delay */
+    bool dead;
+    const void *body; /* good until the next call */
+    uint32_t body_len;
+} outbox_row_t;
+
+/* Opens or creates, takes the lock, commits epoch + 1 with a fresh stream, and enters the legs (names get
+ * their bits for ever; more than LEGS_MAX is -EINVAL). `legs_count` 0: an idle look (status, dead): no new
+ * epoch. */
+int outbox_open(outbox_t **ret, const char *path, const char *const *legs, size_t legs_count,
+                int64_t max_bytes, char *why);
+/* Clean: nothing is out, so no row waits at the next start. */
+void outbox_close(outbox_t **o, bool clean);
+
+uint32_t outbox_epoch(const outbox_t *o);
+uint64_t outbox_stream(const outbox_t *o, uint32_t epoch);        /* 0: no such epoch */
+uint32_t outbox_stream_epoch(const outbox_t *o, uint64_t stream); /* 0: not ours */
+uint8_t outbox_legs(const outbox_t *o,
+                    const char *const **ret_names); /* mask of what new messages get; names by bit */
+uint64_t outbox_dispatched_to(const outbox_t *o);   /* as committed */
+const char *outbox_why(const outbox_t *o);
+
+int outbox_begin(outbox_t *o);
+int outbox_insert(outbox_t *o, uint8_t legs, const void *body, size_t len,
+                  uint64_t *ret_id); /* ids count up by one within an epoch */
+int outbox_change(outbox_t *o, const delivery_change_t *c, int64_t wall_ms); /* what delivery_staged() says */
+int outbox_note(outbox_t *o, uint64_t id, const char *text,
+                size_t len);                   /* appended to the row's history, 4 kB kept */
+int outbox_dispatch(outbox_t *o, uint64_t id); /* raises dispatched_to */
+int outbox_client_set(outbox_t *o, uint64_t session, uint64_t number, uint64_t first_id, uint32_t stored,
+                      int64_t wall_ms);
+int outbox_load_set(outbox_t *o, const char *load_id, uint64_t position);
+int outbox_commit(outbox_t *o);
+void outbox_rollback(outbox_t *o);
+
+/* Rows above `after` that are not dead, in order; `each` returns false to stop. Not within a round that
+ * wrote. */
+int outbox_scan(outbox_t *o, uint64_t after, uint64_t up_to, size_t max,
+                bool (*each)(void *arg, const outbox_row_t *row), void *arg);
+int outbox_find(outbox_t *o, uint64_t id, outbox_row_t *ret);
+int outbox_client(outbox_t *o, uint64_t session, uint64_t *ret_number, uint64_t *ret_first_id,
+                  uint32_t *ret_stored); /* -ENOENT: new */
+int outbox_load(outbox_t *o, const char *load_id, uint64_t *ret_position);
+
+typedef struct {
+    uint64_t rows; /* all, dead ones too */
+    uint64_t dead;
+    int64_t bytes;     /* in use, freed pages not counted */
+    int64_t oldest_ms; /* published_at of the oldest that is not dead; 0 none */
+} outbox_gauges_t;
+void outbox_gauges(outbox_t *o, outbox_gauges_t *ret);
+/* Room for more: false when outbox-max is reached or the disk was full and no probe has succeeded since. */
+bool outbox_has_room(outbox_t *o);
+/* Housekeeping while idle: small checkpoints. Returns at once when there is nothing to do. */
+void outbox_idle(outbox_t *o);
+
+#endif

@@ -1,0 +1,69 @@
+/* What a worker kind is: a const vtable and one row in kinds.c. The runtime (workers/runtime.c) does the
+ * protocol, credit, PING, drain and numbering; a kind only does the work, as straight-line code, in the
+ * executor that it names:
+ *
+ *   batch    run_batch() gets all that is queued, up to --batch, in the thread of the loop      (save: one
+ * transaction a batch) loop     start() begins a task, poll() ends those that are due; thousands at once
+ * (timers, non-blocking I/O) threads  run() does one task, may block; --slots threads (blocking I/O)
+ *
+ * A kind sends exactly one result for each task: through the sink (batch, loop) or by returning it (threads).
+ * OK means: would survive a power cut.
+ *
+ * Ownership: `task` and its strings are the runtime's and good until the task's result was given. A result's
+ * text is copied by the sink. To add a kind: one file below workers/<leg>/, one row in kinds.c, one line in
+ * CMakeLists.txt; tests/contract picks it up from the row. */
+#ifndef MANDRILL_WORKER_H
+#define MANDRILL_WORKER_H
+
+#include "common/core/message.h"
+#include "common/core/proto.h"
+#include "common/runtime/config.h"
+
+typedef struct {
+    uint32_t number; /* the runtime's, for the result */
+    uint32_t try_no;
+    message_id_t id;
+    body_t body;
+} worker_task_t;
+
+typedef struct {
+    outcome_t outcome;
+    int64_t ms;                    /* TRANSIENT: at least so long; BLOCKED: so long */
+    char text[TEXT_BYTES_MAX + 1]; /* for people; "" when OK */
+} worker_result_t;
+
+/* Where results go. */
+typedef struct worker_sink worker_sink_t;
+void worker_ok(worker_sink_t *sink, uint32_t number);
+void worker_fail(worker_sink_t *sink, uint32_t number, outcome_t outcome, int64_t ms, const char *text);
+/* One line for people about a task ("Saved web-1 into database"); only with --log-messages. */
+void worker_say(worker_sink_t *sink, const char *what, const worker_task_t *task, const char *rest);
+
+typedef enum { EXECUTOR_BATCH, EXECUTOR_LOOP, EXECUTOR_THREADS } executor_t;
+
+typedef struct {
+    const char *name; /* "save-sqlite" */
+    const char *leg;  /* "save" */
+    const char *summary;
+    executor_t executor;
+    uint32_t slots; /* default of --slots: tasks at work at once (batch: of --batch) */
+    const config_option_t *options;
+    size_t options_count;
+    /* Opens what the kind needs. `check` (-n): only see whether it could. -errno with `why` (WHY_BYTES). */
+    int (*open)(void **ret_self, const config_t *config, bool check, char *why);
+    void (*close)(void **self);
+    /* batch: all n tasks have a result when it returns. A fault of the store that no retry mends: -EIO, the
+     * worker says why and exits. */
+    int (*run_batch)(void *self, const worker_task_t *tasks, uint32_t n, worker_sink_t *sink);
+    /* loop */
+    void (*start)(void *self, const worker_task_t *task, int64_t now_ms, worker_sink_t *sink);
+    int64_t (*poll)(void *self, int64_t now_ms,
+                    worker_sink_t *sink); /* when it is due next; INT64_MAX: never */
+    /* threads */
+    void (*run)(void *self, const worker_task_t *task, worker_result_t *ret);
+} worker_kind_t;
+
+extern const worker_kind_t *const worker_kinds[]; /* ends with NULL */
+const worker_kind_t *worker_kind_find(const char *name);
+
+#endif
