@@ -1,0 +1,68 @@
+/* The connecting side of a hop: one DEALER and one session (core/link.h) to every server behind a list of
+ * endpoints. It greets, answers WHO, sends PING, notices silence, drops the second connection to one server
+ * and follows the names as they resolve (docs/PROTOCOL.md section 3). What is said once a session is up
+ * belongs to the caller.
+ *
+ * A dial is one address, by number 0..DIALS_MAX-1. The number stays while the address is there, whoever
+ * answers on it. Sockets and the lookup are added to the caller's loop. Used by one thread.
+ *
+ * Ownership: the dialer owns its sockets; frames are good until the callback returns. Callbacks must not
+ * close the dialer, and may send. */
+#ifndef MANDRILL_DIALER_H
+#define MANDRILL_DIALER_H
+
+#include "common/core/proto.h"
+#include "common/runtime/loop.h"
+#include "common/runtime/wire.h"
+
+enum { DIALS_MAX = 64, DIAL_RETRY_MS = 5000 };
+
+typedef struct {
+    void *arg;
+    /* A HELLO is about to be sent. Set the window and, when something is held, held_count and *ret_held (the
+     * caller's memory, good until the next hello). Everything else is filled in. */
+    void (*hello)(void *arg, uint32_t dial, hello_t *h, const uint64_t **ret_held);
+    /* WELCOME: send again what was not answered. other_server: another process than the last time. */
+    void (*up)(void *arg, uint32_t dial, const welcome_t *w, bool other_server);
+    /* The session is not up any more; the dialer goes on trying. */
+    void (*down)(void *arg, uint32_t dial);
+    /* The address is no longer there: the number may be given to another. */
+    void (*gone)(void *arg, uint32_t dial);
+    /* A frame of a session that is up, PING among them; the dialer keeps the rest of section 3 to itself. 0,
+     * -EPROTO: malformed, -ENOSYS: not a command of this hop. */
+    int (*frame)(void *arg, uint32_t dial, int command, const frame_t *frame);
+} dialer_events_t;
+
+typedef struct {
+    const char *what; /* "publisher": for log lines */
+    role_t role;
+    const char *kind, *leg; /* "" for a consumer */
+    const char *const *endpoints;
+    size_t endpoints_count;
+} dialer_options_t;
+
+typedef struct {
+    uint32_t dials, up;
+    uint64_t malformed, unknown;
+    wire_counts_t wires; /* of all, closed ones too */
+} dialer_counts_t;
+
+typedef struct dialer dialer_t;
+
+/* Strings of the options but the endpoints stay the caller's and must outlive the dialer. */
+int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t *events, loop_t *loop,
+                char *why);
+/* BYE to all that are up, then closes. */
+void dialer_close(dialer_t **d, int linger_ms);
+/* Takes what has come in, at most `frames_max` from each dial. True when more waits. */
+bool dialer_receive(dialer_t *d, uint32_t frames_max);
+/* HELLO, PING, silence, new addresses: once a turn, after dialer_receive. */
+void dialer_tick(dialer_t *d);
+int64_t dialer_next_ms(const dialer_t *d);
+/* As wire_send; -ENOTCONN while the session is not up. */
+int dialer_send(dialer_t *d, uint32_t dial, const buffer_t *frame);
+bool dialer_up(const dialer_t *d, uint32_t dial);
+const char *dialer_address(const dialer_t *d, uint32_t dial); /* NULL: no such dial */
+void dialer_counts(const dialer_t *d, dialer_counts_t *ret);
+
+#endif
