@@ -15,7 +15,11 @@
 #include "common/runtime/loop.h"
 #include "common/runtime/wire.h"
 
-enum { DIALS_MAX = 64, DIAL_RETRY_MS = 5000 };
+enum {
+    DIALS_MAX = 64,
+    DIAL_RETRY_MS = 5000,   /* after a refusal, or a socket that could not be opened */
+    DIAL_FORGET_MS = 30000, /* an address that no name has any more and nobody answers on */
+};
 
 typedef struct {
     void *arg;
@@ -54,8 +58,9 @@ int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t
                 char *why);
 /* BYE to all that are up, then closes. */
 void dialer_close(dialer_t **d, int linger_ms);
-/* Takes what has come in, at most `frames_max` from each dial. True when more waits. */
-bool dialer_receive(dialer_t *d, uint32_t frames_max);
+/* Takes what has come in, at most `frames_max` from each dial; what is left makes the next wait end at once.
+ */
+void dialer_receive(dialer_t *d, uint32_t frames_max);
 /* HELLO, PING, silence, new addresses: once a turn, after dialer_receive. */
 void dialer_tick(dialer_t *d);
 int64_t dialer_next_ms(const dialer_t *d);

@@ -1,0 +1,441 @@
+#include "common/runtime/dialer.h"
+#include "common/core/link.h"
+#include "common/runtime/clock.h"
+#include "common/runtime/log.h"
+#include "common/runtime/resolver.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIAL_NONE UINT32_MAX
+enum {
+    BYE_WAIT_MS = 1000,   /* a server that said BYE is given so long before the next HELLO */
+    CONNECT_WAIT_MS = 20, /* a connection that is not there yet is tried again so soon */
+};
+
+typedef struct {
+    char address[ADDRESS_BYTES];
+    bool used;
+    bool up;
+    bool listed;      /* a name has this address now */
+    wire_t *wire;     /* NULL: closed, because of the twin or of a fault */
+    int item;         /* of the loop */
+    uint32_t twin;    /* the dial that is connected to the same server, or DIAL_NONE */
+    int64_t retry_ms; /* when to open it again after a fault */
+    int64_t quiet_ms; /* not listed and not up since then */
+    link_t link;
+} dial_t;
+
+struct dialer {
+    dialer_options_t options;
+    dialer_events_t events;
+    loop_t *loop;
+    resolver_t *resolver;
+    int resolver_item;
+    buffer_t frame;
+    char (*found)[ADDRESS_BYTES];
+    uint64_t malformed, unknown;
+    wire_counts_t closed; /* what the closed wires had counted */
+    dial_t dials[DIALS_MAX];
+};
+
+static void add_counts(wire_counts_t *sum, const wire_t *w)
+{
+    wire_counts_t c;
+    wire_counts(w, &c);
+    sum->frames_in += c.frames_in;
+    sum->frames_out += c.frames_out;
+    sum->bytes_in += c.bytes_in;
+    sum->bytes_out += c.bytes_out;
+    sum->refused_parts += c.refused_parts;
+    sum->refused_endless += c.refused_endless;
+    sum->unsendable += c.unsendable;
+}
+
+static void dial_close(dialer_t *d, dial_t *dial, int linger_ms)
+{
+    if (dial->wire == NULL)
+        return;
+    loop_remove(d->loop, dial->item);
+    add_counts(&d->closed, dial->wire);
+    wire_close(&dial->wire, linger_ms);
+}
+
+static void dial_open(dialer_t *d, dial_t *dial)
+{
+    char why[WHY_BYTES];
+    dial->retry_ms = d->loop->now_ms + DIAL_RETRY_MS;
+    if (wire_connect(&dial->wire, dial->address, why) != 0) {
+        log_limited(LOG_WARN, "cannot connect to %s %s: %s", d->options.what, dial->address, why);
+        return;
+    }
+    dial->item = loop_add_socket(d->loop, wire_socket(dial->wire));
+    if (dial->item < 0) {
+        log_limited(LOG_WARN, "too many connections, %s %s is left out", d->options.what, dial->address);
+        wire_close(&dial->wire, 0);
+    }
+}
+
+static void dial_down(dialer_t *d, uint32_t n)
+{
+    dial_t *dial = &d->dials[n];
+    dial->quiet_ms = d->loop->now_ms;
+    if (!dial->up)
+        return;
+    dial->up = false;
+    d->events.down(d->events.arg, n);
+}
+
+static int dial_send(dial_t *dial, const buffer_t *frame, int64_t now_ms)
+{
+    if (dial->wire == NULL || frame->failed)
+        return -ENOTCONN;
+    int error = wire_send(dial->wire, 0, frame);
+    if (error == 0)
+        link_said(&dial->link, now_ms);
+    return error;
+}
+
+static void say_bye(dialer_t *d, dial_t *dial)
+{
+    buffer_clear(&d->frame);
+    encode_bye(&d->frame);
+    dial_send(dial, &d->frame, d->loop->now_ms);
+}
+
+static void say_hello(dialer_t *d, uint32_t n)
+{
+    dial_t *dial = &d->dials[n];
+    hello_t hello = {.version_min = PROTO_VERSION,
+                     .version_max = PROTO_VERSION,
+                     .role = d->options.role,
+                     .session = dial->link.session};
+    const uint64_t *held = NULL;
+    strncpy(hello.kind, d->options.kind, NAME_BYTES_MAX);
+    strncpy(hello.leg, d->options.leg, NAME_BYTES_MAX);
+    d->events.hello(d->events.arg, n, &hello, &held);
+    buffer_clear(&d->frame);
+    encode_hello(&d->frame, &hello, held);
+    if (dial_send(dial, &d->frame, d->loop->now_ms) != 0)
+        link_refused(&dial->link, d->loop->now_ms, CONNECT_WAIT_MS);
+}
+
+/* --- what comes in --- */
+
+static uint32_t find_server(const dialer_t *d, uint64_t session, uint32_t except)
+{
+    for (uint32_t n = 0; n < DIALS_MAX; n++)
+        if (n != except && d->dials[n].up && d->dials[n].link.server_session == session)
+            return n;
+    return DIAL_NONE;
+}
+
+static int take_welcome(dialer_t *d, uint32_t n, const frame_t *frame)
+{
+    dial_t *dial = &d->dials[n];
+    welcome_t welcome;
+    if (decode_welcome(frame->data, frame->len, &welcome) != 0)
+        return -EPROTO;
+    if (welcome.version != PROTO_VERSION)
+        return -EPROTO;
+    /* The answer to a HELLO that was repeated before the first answer came. */
+    if (dial->up && dial->link.server_session == welcome.session)
+        return 0;
+    dial_down(d, n);
+    uint32_t twin = find_server(d, welcome.session, n);
+    if (twin != DIAL_NONE) {
+        log_debug("%s at %s is the one at %s", d->options.what, dial->address, d->dials[twin].address);
+        say_bye(d, dial);
+        dial_close(d, dial, BYE_WAIT_MS);
+        dial->twin = twin;
+        return 0;
+    }
+    bool other = link_welcome(&dial->link, welcome.session, d->loop->now_ms);
+    dial->up = true;
+    log_info("connected to %s %s", d->options.what, dial->address);
+    d->events.up(d->events.arg, n, &welcome, other);
+    return 0;
+}
+
+static int take_error(dialer_t *d, uint32_t n, const frame_t *frame)
+{
+    dial_t *dial = &d->dials[n];
+    error_t error;
+    char text[WHY_BYTES];
+    if (decode_error(frame->data, frame->len, &error) != 0)
+        return -EPROTO;
+    text_escape(error.text.bytes, error.text.len, text, sizeof text);
+    log_limited(LOG_WARN, "%s %s answers %s: %s", d->options.what, dial->address, error_name(error.code),
+                text);
+    bool refuses = error.code == ERR_VERSION || error.code == ERR_ROLE || error.code == ERR_KIND ||
+                   error.code == ERR_LIMIT;
+    if (refuses && !dial->up)
+        link_refused(&dial->link, d->loop->now_ms, DIAL_RETRY_MS);
+    return 0;
+}
+
+static int take_frame(dialer_t *d, uint32_t n, int command, const frame_t *frame)
+{
+    dial_t *dial = &d->dials[n];
+    switch (command) {
+    case CMD_WELCOME:
+        return take_welcome(d, n, frame);
+    case CMD_WHO:
+        dial_down(d, n);
+        link_who(&dial->link, d->loop->now_ms);
+        return 0;
+    case CMD_BYE:
+        if (dial->up)
+            log_info("%s %s says goodbye", d->options.what, dial->address);
+        dial_down(d, n);
+        link_refused(&dial->link, d->loop->now_ms, BYE_WAIT_MS);
+        return 0;
+    case CMD_ERROR:
+        return take_error(d, n, frame);
+    default:
+        /* What a server sends before WELCOME it gives again: HELLO tells it what is held. */
+        return dial->up ? d->events.frame(d->events.arg, n, command, frame) : 0;
+    }
+}
+
+static void refuse(dialer_t *d, dial_t *dial, unsigned code, const char *why)
+{
+    log_limited(LOG_WARN, "%s frame from %s %s: %s", error_name(code), d->options.what, dial->address, why);
+    buffer_clear(&d->frame);
+    encode_error(&d->frame, code, why);
+    dial_send(dial, &d->frame, d->loop->now_ms);
+}
+
+static void receive_one(dialer_t *d, uint32_t n, const frame_t *frame)
+{
+    dial_t *dial = &d->dials[n];
+    const char *why = "a field is not as the protocol has it";
+    link_heard(&dial->link, d->loop->now_ms);
+    int command = proto_command(frame->data, frame->len, &why);
+    int error = command < 0 ? command : take_frame(d, n, command, frame);
+    if (error == -EPROTO) {
+        d->malformed++;
+        refuse(d, dial, ERR_MALFORMED, why);
+    } else if (error == -ENOSYS) {
+        d->unknown++;
+        refuse(d, dial, ERR_UNKNOWN, "no command of this hop");
+    }
+}
+
+void dialer_receive(dialer_t *d, uint32_t frames_max)
+{
+    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+        dial_t *dial = &d->dials[n];
+        if (dial->wire == NULL || !loop_ready(d->loop, dial->item))
+            continue;
+        frame_t frame;
+        for (uint32_t k = 0; k < frames_max && dial->wire != NULL && wire_recv(dial->wire, &frame) == 0; k++)
+            receive_one(d, n, &frame);
+    }
+}
+
+/* --- what is due --- */
+
+static void dial_add(dialer_t *d, const char *address)
+{
+    dial_t *free_one = NULL;
+    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+        dial_t *dial = &d->dials[n];
+        if (dial->used && strcmp(dial->address, address) == 0) {
+            dial->listed = true;
+            return;
+        }
+        if (!dial->used && free_one == NULL)
+            free_one = dial;
+    }
+    if (free_one == NULL) {
+        log_limited(LOG_WARN, "more than %d addresses: %s %s is left out", DIALS_MAX, d->options.what,
+                    address);
+        return;
+    }
+    memset(free_one, 0, sizeof *free_one);
+    memcpy(free_one->address, address, ADDRESS_BYTES);
+    free_one->used = true;
+    free_one->listed = true;
+    free_one->twin = DIAL_NONE;
+    link_init(&free_one->link, clock_random_id(), d->loop->now_ms);
+}
+
+static void follow_names(dialer_t *d)
+{
+    int count = resolver_take(d->resolver, d->found);
+    if (count < 0)
+        return;
+    for (uint32_t n = 0; n < DIALS_MAX; n++)
+        d->dials[n].listed = false;
+    for (int i = 0; i < count; i++)
+        dial_add(d, d->found[i]);
+}
+
+static void dial_forget(dialer_t *d, uint32_t n)
+{
+    log_info("%s %s is not there any more", d->options.what, d->dials[n].address);
+    dial_close(d, &d->dials[n], 0);
+    d->dials[n].used = false;
+    d->events.gone(d->events.arg, n);
+}
+
+/* A twin is looked at again when the first connection to its server is not up any more. */
+static bool twin_holds(const dialer_t *d, const dial_t *dial)
+{
+    return dial->twin != DIAL_NONE && d->dials[dial->twin].up;
+}
+
+static void dial_tick(dialer_t *d, uint32_t n)
+{
+    dial_t *dial = &d->dials[n];
+    int64_t now_ms = d->loop->now_ms;
+    if (!dial->listed && !dial->up && now_ms - dial->quiet_ms >= DIAL_FORGET_MS) {
+        dial_forget(d, n);
+        return;
+    }
+    if (dial->listed && !dial->up)
+        dial->quiet_ms = now_ms;
+    if (twin_holds(d, dial))
+        return;
+    if (dial->twin != DIAL_NONE) {
+        dial->twin = DIAL_NONE;
+        dial->retry_ms = now_ms;
+        link_refused(&dial->link, now_ms, 0);
+    }
+    if (dial->wire == NULL && now_ms >= dial->retry_ms)
+        dial_open(d, dial);
+    if (dial->wire == NULL)
+        return;
+    switch (link_tick(&dial->link, now_ms)) {
+    case LINK_NOTHING:
+        break;
+    case LINK_SEND_HELLO:
+        say_hello(d, n);
+        break;
+    case LINK_SEND_PING:
+        buffer_clear(&d->frame);
+        encode_ping(&d->frame, 0);
+        /* Where the pipe is full the server has enough to hear. */
+        if (dial_send(dial, &d->frame, now_ms) != 0)
+            link_said(&dial->link, now_ms);
+        break;
+    case LINK_LOST:
+        log_warn("%s %s has fallen silent", d->options.what, dial->address);
+        dial_down(d, n);
+        /* A fresh connection: what is queued in the old one would arrive stale. */
+        dial_close(d, dial, 0);
+        dial_open(d, dial);
+        break;
+    }
+}
+
+void dialer_tick(dialer_t *d)
+{
+    if (d->resolver_item < 0 || loop_ready(d->loop, d->resolver_item))
+        follow_names(d);
+    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+        if (!d->dials[n].used)
+            continue;
+        /* It was this process that stood still: what the servers said meanwhile may not be read yet. */
+        if (d->loop->late_ms > PING_MS)
+            link_heard(&d->dials[n].link, d->loop->now_ms);
+        dial_tick(d, n);
+    }
+}
+
+int64_t dialer_next_ms(const dialer_t *d)
+{
+    int64_t next_ms = INT64_MAX;
+    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+        const dial_t *dial = &d->dials[n];
+        if (!dial->used || twin_holds(d, dial))
+            continue;
+        int64_t due_ms = dial->wire != NULL ? link_next_ms(&dial->link) : dial->retry_ms;
+        if (!dial->listed && !dial->up && dial->quiet_ms + DIAL_FORGET_MS < due_ms)
+            due_ms = dial->quiet_ms + DIAL_FORGET_MS;
+        if (due_ms < next_ms)
+            next_ms = due_ms;
+    }
+    return next_ms;
+}
+
+/* --- the rest --- */
+
+int dialer_send(dialer_t *d, uint32_t dial, const buffer_t *frame)
+{
+    return dialer_up(d, dial) ? dial_send(&d->dials[dial], frame, d->loop->now_ms) : -ENOTCONN;
+}
+
+bool dialer_up(const dialer_t *d, uint32_t dial)
+{
+    assert(dial < DIALS_MAX);
+    return d->dials[dial].up;
+}
+
+const char *dialer_address(const dialer_t *d, uint32_t dial)
+{
+    assert(dial < DIALS_MAX);
+    return d->dials[dial].used ? d->dials[dial].address : NULL;
+}
+
+void dialer_counts(const dialer_t *d, dialer_counts_t *ret)
+{
+    dialer_counts_t c = {.malformed = d->malformed, .unknown = d->unknown, .wires = d->closed};
+    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+        c.dials += d->dials[n].used;
+        c.up += d->dials[n].up;
+        if (d->dials[n].wire != NULL)
+            add_counts(&c.wires, d->dials[n].wire);
+    }
+    *ret = c;
+}
+
+int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t *events, loop_t *loop,
+                char *why)
+{
+    dialer_t *d = calloc(1, sizeof *d);
+    if (d == NULL)
+        return -ENOMEM;
+    d->options = *o;
+    d->options.endpoints = NULL; /* the resolver has copied them */
+    d->events = *events;
+    d->loop = loop;
+    d->resolver_item = -1;
+    buffer_init(&d->frame);
+    d->found = calloc(RESOLVED_MAX, sizeof *d->found);
+    int error = d->found == NULL ? -ENOMEM : 0;
+    if (error == 0)
+        error = resolver_open(&d->resolver, o->endpoints, o->endpoints_count, why);
+    if (error == 0 && resolver_fd(d->resolver) >= 0) {
+        d->resolver_item = loop_add_fd(loop, resolver_fd(d->resolver));
+        error = d->resolver_item < 0 ? d->resolver_item : 0;
+    }
+    if (error != 0) {
+        dialer_close(&d, 0);
+        return error;
+    }
+    follow_names(d);
+    *ret = d;
+    return 0;
+}
+
+void dialer_close(dialer_t **ref, int linger_ms)
+{
+    dialer_t *d = *ref;
+    if (d == NULL)
+        return;
+    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+        if (d->dials[n].up)
+            say_bye(d, &d->dials[n]);
+        dial_close(d, &d->dials[n], linger_ms);
+    }
+    if (d->resolver_item >= 0)
+        loop_remove(d->loop, d->resolver_item);
+    resolver_close(&d->resolver);
+    buffer_done(&d->frame);
+    free(d->found);
+    free(d);
+    *ref = NULL;
+}
