@@ -2,7 +2,8 @@
  *
  *   GREETING --WELCOME--> UP --nothing heard for DEAD_MS, or WHO--> GREETING
  *
- * The caller sends what link_tick() asks for and tells what it heard. */
+ * The caller takes what has come in and tells of it, then sends what link_tick() asks for. A HELLO or PING is
+ * asked for once; when its send fails it comes again a second later. */
 #ifndef MANDRILL_LINK_H
 #define MANDRILL_LINK_H
 
@@ -25,7 +26,7 @@ void link_init(link_t *l, uint64_t session, int64_t now_ms);
 link_action_t link_tick(link_t *l, int64_t now_ms);
 void link_heard(link_t *l, int64_t now_ms);
 void link_said(link_t *l, int64_t now_ms);
-/* WELCOME: true when the server is another process than before. */
+/* WELCOME: true when the server is another process than before (not for the first one). */
 bool link_welcome(link_t *l, uint64_t server_session, int64_t now_ms);
 void link_who(link_t *l, int64_t now_ms);
 /* ERROR KIND and the like: greet again after `wait_ms`. */

@@ -1,0 +1,137 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/core/link.h"
+
+static void test_greets_each_second(void **state)
+{
+    (void)state;
+    link_t l;
+    link_init(&l, 77, 5000);
+    assert_true(l.session == 77);
+    assert_int_equal(l.state, LINK_GREETING);
+    assert_true(link_next_ms(&l) == 5000);
+    assert_int_equal(link_tick(&l, 5000), LINK_SEND_HELLO);
+    assert_int_equal(link_tick(&l, 5000), LINK_NOTHING);
+    assert_true(link_next_ms(&l) == 6000);
+    assert_int_equal(link_tick(&l, 5999), LINK_NOTHING);
+    assert_int_equal(link_tick(&l, 6000), LINK_SEND_HELLO);
+    /* However long nothing is heard, there is nothing to lose yet. */
+    assert_int_equal(link_tick(&l, 20000), LINK_SEND_HELLO);
+    assert_int_equal(link_tick(&l, 20000), LINK_NOTHING);
+    assert_true(link_next_ms(&l) == 21000);
+}
+
+static void up(link_t *l, uint64_t server_session, int64_t now_ms)
+{
+    link_init(l, 77, now_ms);
+    assert_int_equal(link_tick(l, now_ms), LINK_SEND_HELLO);
+    link_said(l, now_ms);
+    assert_false(link_welcome(l, server_session, now_ms));
+    assert_int_equal(l->state, LINK_UP);
+    assert_int_equal(link_tick(l, now_ms), LINK_NOTHING);
+}
+
+static void test_ping_after_a_second_of_own_silence(void **state)
+{
+    (void)state;
+    link_t l;
+    up(&l, 9, 0);
+    assert_true(link_next_ms(&l) == 1000);
+    assert_int_equal(link_tick(&l, 999), LINK_NOTHING);
+    link_heard(&l, 999); /* what they say does not put it off */
+    assert_int_equal(link_tick(&l, 1000), LINK_SEND_PING);
+    assert_int_equal(link_tick(&l, 1000), LINK_NOTHING);
+    link_said(&l, 1500); /* any frame does */
+    assert_int_equal(link_tick(&l, 2499), LINK_NOTHING);
+    assert_true(link_next_ms(&l) == 2500);
+    assert_int_equal(link_tick(&l, 2500), LINK_SEND_PING);
+}
+
+static void test_lost_after_three_seconds(void **state)
+{
+    (void)state;
+    link_t l;
+    up(&l, 9, 0);
+    link_heard(&l, 500);
+    for (int64_t now_ms = 1000; now_ms < 3500; now_ms += 100) {
+        link_said(&l, now_ms); /* our own frames are no life sign of theirs */
+        assert_int_equal(link_tick(&l, now_ms), LINK_NOTHING);
+    }
+    assert_true(link_next_ms(&l) == 3500);
+    assert_int_equal(link_tick(&l, 3500), LINK_LOST);
+    assert_int_equal(l.state, LINK_GREETING);
+    assert_true(link_next_ms(&l) == 3500);
+    assert_int_equal(link_tick(&l, 3500), LINK_SEND_HELLO); /* at once, and LOST only once */
+    assert_int_equal(link_tick(&l, 3500), LINK_NOTHING);
+    assert_int_equal(link_tick(&l, 4500), LINK_SEND_HELLO);
+    /* The same process was only away. */
+    assert_false(link_welcome(&l, 9, 4600));
+    assert_int_equal(l.state, LINK_UP);
+    assert_int_equal(link_tick(&l, 4600), LINK_NOTHING);
+}
+
+static void test_another_server_process_is_told(void **state)
+{
+    (void)state;
+    link_t l;
+    up(&l, 9, 0);
+    assert_false(link_welcome(&l, 9, 10));
+    assert_true(link_welcome(&l, 10, 20)); /* also while UP */
+    assert_true(l.server_session == 10);
+    assert_int_equal(link_tick(&l, 3020), LINK_LOST);
+    assert_true(link_welcome(&l, 11, 3100));
+    assert_false(link_welcome(&l, 11, 3200));
+}
+
+static void test_who_greets_once(void **state)
+{
+    (void)state;
+    link_t l;
+    up(&l, 9, 0);
+    link_who(&l, 100);
+    assert_int_equal(l.state, LINK_GREETING);
+    assert_true(l.session == 77);
+    assert_int_equal(link_tick(&l, 100), LINK_SEND_HELLO);
+    link_who(&l, 101); /* the answer to a second frame that was under way */
+    assert_int_equal(link_tick(&l, 101), LINK_NOTHING);
+    assert_int_equal(link_tick(&l, 1100), LINK_SEND_HELLO);
+    assert_false(link_welcome(&l, 9, 1101));
+}
+
+static void test_refused_waits(void **state)
+{
+    (void)state;
+    link_t l;
+    link_init(&l, 77, 0);
+    assert_int_equal(link_tick(&l, 0), LINK_SEND_HELLO);
+    link_refused(&l, 10, 5000);
+    assert_true(link_next_ms(&l) == 5010);
+    link_who(&l, 20);
+    assert_int_equal(link_tick(&l, 5009), LINK_NOTHING);
+    assert_int_equal(link_tick(&l, 5010), LINK_SEND_HELLO);
+    assert_int_equal(link_tick(&l, 6010), LINK_SEND_HELLO);
+    /* A session that is up can be refused too, and then does not count as lost. */
+    up(&l, 9, 10000);
+    link_refused(&l, 10010, 5000);
+    assert_int_equal(l.state, LINK_GREETING);
+    assert_int_equal(link_tick(&l, 13500), LINK_NOTHING);
+    assert_int_equal(link_tick(&l, 15010), LINK_SEND_HELLO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_greets_each_second),
+        cmocka_unit_test(test_ping_after_a_second_of_own_silence),
+        cmocka_unit_test(test_lost_after_three_seconds),
+        cmocka_unit_test(test_another_server_process_is_told),
+        cmocka_unit_test(test_who_greets_once),
+        cmocka_unit_test(test_refused_waits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
