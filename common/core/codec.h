@@ -13,7 +13,8 @@ enum { CODEC_DEPTH_MAX = 8, CODEC_MAP_KEYS_MAX = 64 };
 #define CODEC_INT_MAX INT64_MAX /* the protocol's uint: 0..2^63-1 */
 
 /* One pass over the whole frame: 0, or -EPROTO with *ret_why (static text, "nests deeper than 8") when given.
- */
+ * Map keys have to be strings and at most CODEC_MAP_KEYS_MAX: no command needs more, and it bounds the search
+ * for keys that come twice. */
 int codec_check(const void *frame, size_t len, const char **ret_why);
 
 void write_array(buffer_t *b, uint32_t n);
@@ -24,6 +25,8 @@ void write_real(buffer_t *b, double v);
 void write_bool(buffer_t *b, bool v);
 void write_nil(buffer_t *b);
 void write_str(buffer_t *b, const char *s, size_t len);
+/* Of a string whose `len` bytes the caller appends himself. */
+void write_str_head(buffer_t *b, uint32_t len);
 void write_bin(buffer_t *b, const void *p, size_t len);
 /* An array whose length is not known yet: begin returns its place, end fills in the number of elements
  * written since. */

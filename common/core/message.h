@@ -20,19 +20,22 @@ enum {
     WHY_BYTES = 192,
 };
 
+#define SEQ_MAX ((UINT64_C(1) << 40) - 1)
+
 typedef struct {
-    uint64_t stream;
-    uint64_t seq;
+    uint64_t stream; /* 1..2^63-1 */
+    uint64_t seq;    /* 1..SEQ_MAX */
 } message_id_t;
 
-/* "5d1e9a0c44f3b210-42" */
+/* "5d1e9a0c44f3b210-42"; parse takes exactly what format writes, else -EINVAL. */
 void message_id_format(message_id_t id, char text[static MESSAGE_ID_TEXT]);
 int message_id_parse(const char *text, message_id_t *ret_id);
 
-/* Names of hosts. `why` (WHY_BYTES) names what is wrong, with the input escaped and cut. */
+/* Names of hosts: 0 or -EINVAL. `why` (WHY_BYTES, may be NULL) names what is wrong, with the input escaped
+ * and cut. */
 int instance_check(const char *name, size_t len, char *why);
 int host_check(const char *name, size_t len, char *why);
-/* Legs and kinds: [a-z][a-z0-9-]{0,31} */
+/* Legs and kinds: [a-z][a-z0-9-]{0,31}; 0 or -EINVAL. */
 int name_check(const char *name, size_t len);
 
 /* Escapes anything but printable ASCII as \xNN, cuts at `size` with "..."; always ends in NUL. Returns text.
@@ -54,7 +57,8 @@ typedef struct {
 /* A body as stored: host and published_at first. -EPROTO when it is anything else. */
 int body_parse(const void *bytes, size_t len, body_t *ret);
 /* Checks a body as a client gives it and appends the stored form to `out`; now_ms is used when published_at
- * is missing. -EINVAL with `why` when it is refused (`out` is then as it was). */
+ * is missing. -EINVAL with `why` when it is refused (`out` is then as it was); running out of memory
+ * shows in `out` alone. */
 int body_normalise(const void *bytes, size_t len, const char *domain, int64_t now_ms, buffer_t *out,
                    char *why);
 /* Appends the stored form for a name (an instance or, with a dot, a host) with `pad` extra bytes as attribute

@@ -3,7 +3,9 @@
  * A decoder gets the whole frame and fills records, all of it or nothing: the frame was checked
  * (proto_command) and every field is in range when it returns 0. Strings and bodies point into the frame.
  * Encoders append to a buffer; records are added one by one between begin and end, so that a frame is built
- * while work goes on. Errors: -EPROTO for what the peer sent, with nothing decided yet. */
+ * while work goes on. Errors: -EPROTO for what the peer sent; -E2BIG when there are more records than
+ * RECORDS_MAX (ERR_LIMIT). Results are untouched then, but for arrays of records, whose contents are of no
+ * use. */
 #ifndef MANDRILL_PROTO_H
 #define MANDRILL_PROTO_H
 
@@ -21,7 +23,6 @@ enum {
        FRAME_BYTES_MAX. */
     FRAME_BYTES_FULL = 1024 * 1024,
 };
-#define SEQ_MAX ((UINT64_C(1) << 40) - 1)
 
 typedef enum {
     CMD_HELLO = 1,
@@ -58,7 +59,7 @@ typedef enum {
 const char *error_name(unsigned code);
 
 /* Checks the whole frame (codec_check, size, array, command number): the command, or -EPROTO with *ret_why. A
- * number that is not listed above is returned as it is: the caller answers ERR_UNKNOWN. */
+ * number that is not listed above is returned as it is (at most INT_MAX): the caller answers ERR_UNKNOWN. */
 int proto_command(const void *frame, size_t len, const char **ret_why);
 
 typedef struct {
@@ -103,6 +104,7 @@ void encode_who(buffer_t *b);
 void encode_bye(buffer_t *b);
 void encode_ping(buffer_t *b, uint64_t seen);
 int decode_ping(const void *frame, size_t len, uint64_t *ret_seen);
+/* Here and in records: a text that is too long is cut, bytes that are not UTF-8 become '?'. */
 void encode_error(buffer_t *b, unsigned code, const char *text);
 int decode_error(const void *frame, size_t len, error_t *ret);
 void encode_window(buffer_t *b, uint32_t window);
@@ -153,7 +155,7 @@ void batch_end(batch_t *batch);
 
 void deliver_begin(batch_t *batch, buffer_t *b);
 void deliver_add(batch_t *batch, const delivery_record_t *d);
-/* `ret` has room for RECORDS_MAX; returns how many, or -EPROTO. */
+/* `ret` has room for RECORDS_MAX; returns how many, or the error. */
 int decode_deliver(const void *frame, size_t len, delivery_record_t *ret);
 
 void progress_begin(batch_t *batch, buffer_t *b, uint64_t no);

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-enum { SLAB_CLASSES = 12 };
+enum { SLAB_CLASSES = 11 };
 
 typedef struct {
     void *free[SLAB_CLASSES];

@@ -1,0 +1,131 @@
+/* Commands of section 4 of docs/PROTOCOL.md. */
+#include "common/core/proto_parts.h"
+
+#include <errno.h>
+
+enum { STEP_SHORT = 4, STEP_LONG = 8, MASK_MAX = 255 };
+
+void deliver_begin(batch_t *batch, buffer_t *b)
+{
+    proto_write(b, CMD_DELIVER, 2);
+    batch_begin(batch, b);
+}
+
+void deliver_add(batch_t *batch, const delivery_record_t *d)
+{
+    buffer_t *b = batch->buffer;
+    write_array(b, 6);
+    write_message_id(b, d->id);
+    write_uint(b, d->token);
+    write_uint(b, d->legs);
+    write_uint(b, d->deliveries);
+    write_bin(b, d->body, d->body_len);
+    batch->count++;
+}
+
+int decode_deliver(const void *frame, size_t len, delivery_record_t *ret)
+{
+    reader_t r;
+    proto_read(&r, frame, len, CMD_DELIVER, 2);
+    uint32_t n = read_records(&r);
+    for (uint32_t i = 0; i < n && !r.failed; i++) {
+        delivery_record_t *d = &ret[i];
+        read_array(&r, 6, 6);
+        d->id = read_message_id(&r);
+        d->token = read_uint(&r, CODEC_INT_MAX);
+        d->legs = (uint8_t)read_uint(&r, MASK_MAX);
+        d->deliveries = (uint32_t)read_uint(&r, UINT32_MAX);
+        d->body = read_bin(&r, BODY_BYTES_MAX, &d->body_len);
+    }
+    return records_end(&r, n);
+}
+
+void progress_begin(batch_t *batch, buffer_t *b, uint64_t no)
+{
+    proto_write(b, CMD_PROGRESS, 3);
+    write_uint(b, no);
+    batch_begin(batch, b);
+}
+
+void progress_add(batch_t *batch, const step_t *s)
+{
+    buffer_t *b = batch->buffer;
+    /* Nearly every step says only that legs are done. */
+    bool brief = s->bad == 0 && s->op == OP_NONE && s->ms == 0 && s->text.len == 0;
+    write_array(b, brief ? STEP_SHORT : STEP_LONG);
+    write_message_id(b, s->id);
+    write_uint(b, s->token);
+    write_uint(b, s->done);
+    if (!brief) {
+        write_uint(b, s->bad);
+        write_uint(b, s->op);
+        write_uint(b, (uint64_t)s->ms);
+        write_text(b, s->text);
+    }
+    batch->count++;
+}
+
+static void read_step(reader_t *r, step_t *ret)
+{
+    uint32_t fields = read_array(r, STEP_SHORT, STEP_LONG);
+    ret->id = read_message_id(r);
+    ret->token = read_uint(r, CODEC_INT_MAX);
+    ret->done = (uint8_t)read_uint(r, MASK_MAX);
+    if (fields == STEP_LONG) {
+        ret->bad = (uint8_t)read_uint(r, MASK_MAX);
+        ret->op = (step_op_t)read_uint(r, OP_RELEASE);
+        ret->ms = (int64_t)read_uint(r, DURATION_MS_MAX);
+        ret->text = read_text(r);
+        return;
+    }
+    if (fields != STEP_SHORT) {
+        r->failed = true;
+    }
+    ret->bad = 0;
+    ret->op = OP_NONE;
+    ret->ms = 0;
+    ret->text = (text_t){"", 0};
+}
+
+int decode_progress(const void *frame, size_t len, uint64_t *ret_no, step_t *ret)
+{
+    reader_t r;
+    proto_read(&r, frame, len, CMD_PROGRESS, 3);
+    uint64_t no = read_range(&r, 1, CODEC_INT_MAX);
+    uint32_t n = read_records(&r);
+    for (uint32_t i = 0; i < n && !r.failed; i++) {
+        read_step(&r, &ret[i]);
+    }
+    int rc = records_end(&r, n);
+    if (rc >= 0) {
+        *ret_no = no;
+    }
+    return rc;
+}
+
+void encode_settled(buffer_t *b, uint64_t no, const uint8_t *codes, uint32_t n)
+{
+    proto_write(b, CMD_SETTLED, 3);
+    write_uint(b, no);
+    write_bin(b, codes, n);
+}
+
+int decode_settled(const void *frame, size_t len, uint64_t *ret_no, const uint8_t **ret_codes)
+{
+    reader_t r;
+    uint32_t n;
+    proto_read(&r, frame, len, CMD_SETTLED, 3);
+    uint64_t no = read_range(&r, 1, CODEC_INT_MAX);
+    const uint8_t *codes = read_bin(&r, RECORDS_MAX, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (codes[i] >= STEP_CODES) {
+            r.failed = true;
+        }
+    }
+    int rc = records_end(&r, n);
+    if (rc >= 0) {
+        *ret_no = no;
+        *ret_codes = codes;
+    }
+    return rc;
+}
