@@ -126,7 +126,7 @@ uint32_t index_find_next(const index_t *x, uint64_t key, uint32_t *cursor)
 
 void index_remove(index_t *x, uint64_t key, uint32_t slot)
 {
-    uint32_t hole;
+    uint32_t hole = 0; /* gcc 12 does not see that every path sets it */
     uint32_t found = index_find(x, key, &hole);
     while (found != slot) {
         if (found == INDEX_NONE) {
