@@ -4,7 +4,9 @@
  * --ack-deadline 10s  =  MANDRILL_ACK_DEADLINE=10s  =  "ack-deadline = 10s" in the file. The program's part
  * of a file may stand at top level or in a section with the program's name ("publisher"); the section wins.
  * Every program has -h/--help, --version, -n (check and exit), --config FILE, --log-level. Values: durations
- * "250ms", "10s", "5m", "1h" or plain milliseconds; sizes "64k", "10M", "10G" or plain bytes.
+ * "250ms", "10s", "5m", "1h" or plain milliseconds; sizes "64k", "10M", "10G" (powers of 1024) or plain
+ * bytes. An empty variable counts as not set. A file may hold sections of other programs; anything else
+ * that the program does not know is an error.
  *
  * Ownership: the config owns its strings until config_destroy().
  * Errors: bad input is told on stderr, naming where it stands (flag, variable, file and key), the value and
@@ -56,8 +58,10 @@ enum { CONFIG_RUN = 0, CONFIG_EXIT = 1, CONFIG_CHECK = 2 };
 int config_load(config_t **ret, const config_program_t *program, int argc, char **argv);
 void config_destroy(config_t **c);
 
-const char *config_text(const config_t *c, const char *name); /* NULL: not given and no default */
-int64_t config_int(const config_t *c, const char *name);      /* INT, DURATION, SIZE */
+/* Asking for a name that is not in the table, or as another type, aborts. */
+const char *config_text(const config_t *c,
+                        const char *name); /* any type, as given; NULL: not given and no default */
+int64_t config_int(const config_t *c, const char *name); /* INT, DURATION, SIZE */
 double config_real(const config_t *c, const char *name);
 bool config_flag(const config_t *c, const char *name);
 bool config_given(const config_t *c, const char *name); /* by flag, environment or file */
@@ -65,8 +69,11 @@ size_t config_list(const config_t *c, const char *name, const char *const **ret)
 size_t config_arguments(const config_t *c, const char *const **ret);
 /* "--ack-deadline", "MANDRILL_ACK_DEADLINE" or "file.zpl: ack-deadline": for errors found later. */
 const char *config_origin(const config_t *c, const char *name);
-/* For programs that start others: a value as text. */
+/* For programs that start others, and for texts that hold numbers ("0..1000"): 0, -EINVAL, or -ERANGE for
+ * what fits no int64 (double). Nothing may stand before or behind the value. */
 int config_parse_duration(const char *text, int64_t *ret_ms);
 int config_parse_size(const char *text, int64_t *ret_bytes);
+int config_parse_int(const char *text, int64_t *ret);
+int config_parse_real(const char *text, double *ret);
 
 #endif

@@ -1,0 +1,138 @@
+/* --help. */
+#include "common/runtime/config_values.h"
+#include <ctype.h>
+#include <string.h>
+
+enum { INDENT = 2, LEFT_MAX = 30, GAP = 2, TEXT_MAX = 512 };
+
+/* Wraps `text` between the columns `left` and `width`, beginning at column `at`. */
+static void print_wrapped(FILE *out, const char *text, int left, int at, int width)
+{
+    bool first = true;
+    while (*text) {
+        int len = (int)strcspn(text, " ");
+        if (!first && at + 1 + len > width) {
+            fprintf(out, "\n%*s", left, "");
+            at = left;
+        } else if (!first) {
+            fputc(' ', out);
+            at++;
+        }
+        fwrite(text, 1, (size_t)len, out);
+        at += len;
+        text += len;
+        text += strspn(text, " ");
+        first = false;
+    }
+    fputc('\n', out);
+}
+
+/* "--listen EP", "--[no-]progress". */
+static int option_left(const config_option_t *o, char *text, size_t size)
+{
+    if (o->type == CONFIG_FLAG)
+        return snprintf(text, size, "--[no-]%s", o->name);
+    return snprintf(text, size, "--%s %s", o->name, o->argument ? o->argument : "VALUE");
+}
+
+static void print_row(FILE *out, const char *left, const char *text, int column, int width)
+{
+    int at = fprintf(out, "%*s%s", INDENT, "", left);
+    if (at + GAP > column) {
+        fprintf(out, "\n%*s", column, "");
+    } else {
+        fprintf(out, "%*s", column - at, "");
+    }
+    print_wrapped(out, text, column, column, width);
+}
+
+static void print_option(FILE *out, const config_option_t *o, int column, int width)
+{
+    char left[LEFT_MAX * 3];
+    char text[TEXT_MAX];
+    option_left(o, left, sizeof(left));
+    int n = snprintf(text, sizeof(text), "%s", o->help);
+    if (o->choices && n < TEXT_MAX) {
+        n += snprintf(text + n, sizeof(text) - (size_t)n, ": ");
+        for (const char *p = o->choices; *p && n < TEXT_MAX - 8; p++)
+            n += *p == '|' ? snprintf(text + n, sizeof(text) - (size_t)n, ", ")
+                           : snprintf(text + n, sizeof(text) - (size_t)n, "%c", *p);
+    }
+    if (o->type == CONFIG_LIST && n < TEXT_MAX)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "; may be repeated");
+    if (o->fallback && n < TEXT_MAX && strcmp(o->fallback, "false") != 0)
+        snprintf(text + n, sizeof(text) - (size_t)n, " (default %s)",
+                 o->type == CONFIG_FLAG ? "on" : o->fallback);
+    print_row(out, left, text, column, width);
+}
+
+static int help_column(const config_t *c)
+{
+    int widest = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        char left[LEFT_MAX * 3];
+        int n = option_left(config_option(c, i), left, sizeof(left));
+        if (n > widest && n <= LEFT_MAX)
+            widest = n;
+    }
+    return INDENT + widest + GAP;
+}
+
+/* Which of the ways to write a value the program's options need. */
+static void print_units(const config_t *c, FILE *out, int width)
+{
+    bool times = false;
+    bool sizes = false;
+    for (size_t i = 0; i < c->count; i++) {
+        times = times || config_option(c, i)->type == CONFIG_DURATION;
+        sizes = sizes || config_option(c, i)->type == CONFIG_SIZE;
+    }
+    if (times)
+        print_wrapped(out, "Times: 250ms, 10s, 5m, 1h; a plain number is milliseconds.", 0, 0, width);
+    if (sizes)
+        print_wrapped(out, "Sizes: 64k, 10M, 2G (powers of 1024); a plain number is bytes.", 0, 0, width);
+}
+
+/* Shows the three ways at the program's first option, so that it can be copied. */
+static void print_places(const config_t *c, FILE *out, int width)
+{
+    const config_option_t *o = config_option(c, 0);
+    const char *value = o->fallback ? o->fallback : o->argument ? o->argument : "VALUE";
+    char variable[64];
+    char text[TEXT_MAX];
+    snprintf(variable, sizeof(variable), "%s", o->name);
+    for (char *p = variable; *p; p++)
+        *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+    snprintf(
+        text, sizeof(text),
+        "Every option can also stand in the environment (MANDRILL_%s=%s) or in the file that --config or "
+        "MANDRILL_CONFIG names (%s = %s), at its top or indented by 4 spaces below the line \"%s\". Flags "
+        "win "
+        "over the environment, the environment over the file; the section over the top.",
+        variable, value, o->name, value, c->program->section);
+    print_wrapped(out, text, 0, 0, width);
+}
+
+void config_help(const config_t *c, FILE *out, int width)
+{
+    const config_program_t *p = c->program;
+    int column = help_column(c);
+    fprintf(out, "Usage: %s %s\n\n", p->name, p->arguments ? p->arguments : "[options]");
+    print_wrapped(out, p->summary, 0, 0, width);
+    if (p->options_count > 0)
+        fputs("\nOptions:\n", out);
+    for (size_t i = 0; i < p->options_count; i++)
+        print_option(out, &p->options[i], column, width);
+    fputs("\nCommon options:\n", out);
+    for (size_t i = 0; i < config_common_count; i++)
+        print_option(out, &config_common[i], column, width);
+    print_row(out, "-n", "check the configuration and exit", column, width);
+    print_row(out, "-h, --help", "show this help", column, width);
+    print_row(out, "--version", "show the version", column, width);
+    if (p->examples)
+        fprintf(out, "\nExamples:\n%s%s", p->examples,
+                p->examples[strlen(p->examples) - 1] == '\n' ? "" : "\n");
+    fputc('\n', out);
+    print_units(c, out, width);
+    print_places(c, out, width);
+}

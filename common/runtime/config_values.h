@@ -1,0 +1,69 @@
+/* Inside the configuration: what its files share. Programs include config.h only. */
+#ifndef MANDRILL_CONFIG_VALUES_H
+#define MANDRILL_CONFIG_VALUES_H
+
+#include "common/runtime/config.h"
+#include <stdio.h>
+
+/* From weak to strong: a stronger place wins. */
+typedef enum {
+    FROM_NOWHERE,
+    FROM_DEFAULT,
+    FROM_FILE,
+    FROM_SECTION,
+    FROM_ENVIRONMENT,
+    FROM_FLAG
+} config_from_t;
+
+typedef struct {
+    config_from_t from;
+    unsigned seen; /* the places where it stands, a bit each */
+    char *text;    /* as given; NULL: no value */
+    char *origin;  /* where it stands, for messages */
+    union {
+        int64_t integer;
+        double real;
+        bool flag;
+    } as;
+    char **list; /* LIST */
+    size_t list_count;
+} config_value_t;
+
+struct config {
+    const config_program_t *program;
+    config_value_t *values; /* the program's options, then the common ones */
+    size_t count;
+    const char **arguments; /* point into argv */
+    size_t arguments_count;
+    bool check;
+};
+
+extern const config_option_t config_common[];
+extern const size_t config_common_count;
+
+/* Option i of the program's and the common ones together. */
+const config_option_t *config_option(const config_t *c, size_t i);
+/* The number of the option, or c->count. */
+size_t config_find(const config_t *c, const char *name, size_t len);
+/* The option that was probably meant, or NULL. */
+const char *config_nearest(const config_t *c, const char *name);
+/* What a value of the type looks like, for messages. */
+const char *config_wanted(config_type_t type);
+/* Takes a value that stands at `origin` unless a stronger one is there; checks it in any case. 0, -EINVAL
+ * (told) or -ENOMEM (told). */
+int config_set(config_t *c, size_t i, config_from_t from, const char *origin, const char *text);
+/* Tells what is wrong, with the program's name; returns -EINVAL. */
+int config_tell(const config_t *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+int config_tell_no_memory(const config_t *c); /* -ENOMEM */
+void config_value_done(config_value_t *v);
+
+/* Reads the ZPL file: 0, -EINVAL or -EIO, told. */
+int config_file_load(config_t *c, const char *path);
+void config_help(const config_t *c, FILE *out, int width);
+
+int config_parse_flag(const char *text, bool *ret);
+bool config_is_choice(const char *choices, const char *text);
+unsigned config_edit_distance(const char *a, const char *b);
+
+#endif
