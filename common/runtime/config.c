@@ -1,6 +1,5 @@
 /* Where configuration comes from, and how programs ask for it. */
 #include "common/runtime/config_values.h"
-#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -8,14 +7,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { HELP_COLUMNS = 80, HELP_COLUMNS_MAX = 110, VARIABLE_MAX = 96 };
+enum { HELP_COLUMNS = 80, HELP_COLUMNS_MAX = 110, ORIGIN_MAX = 96 };
 
 /* What was not given has its flag as its origin: "--outbox: cannot open ...". */
 static int set_defaults(config_t *c)
 {
     for (size_t i = 0; i < c->count; i++) {
         const config_option_t *o = config_option(c, i);
-        char origin[VARIABLE_MAX];
+        char origin[ORIGIN_MAX];
         snprintf(origin, sizeof(origin), "--%s", o->name);
         int r = 0;
         if (o->fallback)
@@ -31,11 +30,8 @@ static int set_defaults(config_t *c)
 static int set_from_environment(config_t *c)
 {
     for (size_t i = 0; i < c->count; i++) {
-        char variable[VARIABLE_MAX];
-        int n = snprintf(variable, sizeof(variable), "MANDRILL_%s", config_option(c, i)->name);
-        assert(n > 0 && n < VARIABLE_MAX);
-        for (char *p = variable; *p; p++)
-            *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+        char variable[CONFIG_VARIABLE_MAX];
+        config_variable(config_option(c, i)->name, variable, sizeof(variable));
         const char *text = getenv(variable);
         int r = text && *text ? config_set(c, i, FROM_ENVIRONMENT, variable, text) : 0;
         if (r < 0)
@@ -46,7 +42,7 @@ static int set_from_environment(config_t *c)
 
 static int tell_unknown_flag(const config_t *c, const char *word, size_t name_len)
 {
-    char name[VARIABLE_MAX];
+    char name[ORIGIN_MAX];
     snprintf(name, sizeof(name), "%.*s", (int)name_len, word + 2);
     bool negated = strncmp(name, "no-", 3) == 0;
     const char *near = config_nearest(c, negated ? name + 3 : name);
@@ -77,7 +73,7 @@ static int take_flag(config_t *c, int argc, char **argv, int *at)
     if (i == c->count || (negated && config_option(c, i)->type != CONFIG_FLAG))
         return tell_unknown_flag(c, word, len);
     const config_option_t *o = config_option(c, i);
-    char origin[VARIABLE_MAX];
+    char origin[ORIGIN_MAX];
     snprintf(origin, sizeof(origin), "--%s", o->name);
     const char *text = equals ? equals + 1 : NULL;
     if (negated && equals)

@@ -1,6 +1,5 @@
 /* --help. */
 #include "common/runtime/config_values.h"
-#include <ctype.h>
 #include <string.h>
 
 enum { INDENT = 2, LEFT_MAX = 30, GAP = 2, TEXT_MAX = 512 };
@@ -27,11 +26,16 @@ static void print_wrapped(FILE *out, const char *text, int left, int at, int wid
     fputc('\n', out);
 }
 
-/* "--listen EP", "--[no-]progress". */
+static bool is_on(const config_option_t *o)
+{
+    return o->fallback && strcmp(o->fallback, "true") == 0;
+}
+
+/* "--listen EP", "--stay"; "--[no-]progress" where "no" is what one would want to say. */
 static int option_left(const config_option_t *o, char *text, size_t size)
 {
     if (o->type == CONFIG_FLAG)
-        return snprintf(text, size, "--[no-]%s", o->name);
+        return snprintf(text, size, is_on(o) ? "--[no-]%s" : "--%s", o->name);
     return snprintf(text, size, "--%s %s", o->name, o->argument ? o->argument : "VALUE");
 }
 
@@ -60,9 +64,8 @@ static void print_option(FILE *out, const config_option_t *o, int column, int wi
     }
     if (o->type == CONFIG_LIST && n < TEXT_MAX)
         n += snprintf(text + n, sizeof(text) - (size_t)n, "; may be repeated");
-    if (o->fallback && n < TEXT_MAX && strcmp(o->fallback, "false") != 0)
-        snprintf(text + n, sizeof(text) - (size_t)n, " (default %s)",
-                 o->type == CONFIG_FLAG ? "on" : o->fallback);
+    if (o->fallback && n < TEXT_MAX && (o->type != CONFIG_FLAG || is_on(o)))
+        snprintf(text + n, sizeof(text) - (size_t)n, " (default %s)", is_on(o) ? "on" : o->fallback);
     print_row(out, left, text, column, width);
 }
 
@@ -98,14 +101,12 @@ static void print_places(const config_t *c, FILE *out, int width)
 {
     const config_option_t *o = config_option(c, 0);
     const char *value = o->fallback ? o->fallback : o->argument ? o->argument : "VALUE";
-    char variable[64];
+    char variable[CONFIG_VARIABLE_MAX];
     char text[TEXT_MAX];
-    snprintf(variable, sizeof(variable), "%s", o->name);
-    for (char *p = variable; *p; p++)
-        *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+    config_variable(o->name, variable, sizeof(variable));
     snprintf(
         text, sizeof(text),
-        "Every option can also stand in the environment (MANDRILL_%s=%s) or in the file that --config or "
+        "Every option can also stand in the environment (%s=%s) or in the file that --config or "
         "MANDRILL_CONFIG names (%s = %s), at its top or indented by 4 spaces below the line \"%s\". Flags "
         "win "
         "over the environment, the environment over the file; the section over the top.",

@@ -1,5 +1,6 @@
 /* The options of a program with their values: looked up, checked and kept by strength of the place. */
 #include "common/runtime/config_values.h"
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -30,6 +31,13 @@ size_t config_find(const config_t *c, const char *name, size_t len)
             return i;
     }
     return c->count;
+}
+
+void config_variable(const char *name, char *text, size_t size)
+{
+    snprintf(text, size, "MANDRILL_%s", name);
+    for (char *p = text; *p; p++)
+        *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
 }
 
 const char *config_nearest(const config_t *c, const char *name)
