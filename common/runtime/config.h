@@ -73,6 +73,8 @@ const char *config_origin(const config_t *c, const char *name);
  * what fits no int64 (double). Nothing may stand before or behind the value. */
 int config_parse_duration(const char *text, int64_t *ret_ms);
 int config_parse_size(const char *text, int64_t *ret_bytes);
+/* The one of the `n` known words that was probably meant, or NULL: for words that are no options. */
+const char *config_nearest_word(const char *word, const char *const *known, size_t n);
 int config_parse_int(const char *text, int64_t *ret);
 int config_parse_real(const char *text, double *ret);
 

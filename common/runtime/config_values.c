@@ -40,20 +40,41 @@ void config_variable(const char *name, char *text, size_t size)
         *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
 }
 
+/* Whether `known` is nearer to `name` than *distance, which it then replaces. */
+static bool is_nearer(const char *name, const char *known, unsigned *distance)
+{
+    /* The beginning of a name is near, however long the rest. */
+    bool begins = strlen(name) >= 3 && strncmp(known, name, strlen(name)) == 0;
+    unsigned d = begins ? 1 : config_edit_distance(known, name);
+    if (d >= *distance)
+        return false;
+    *distance = d;
+    return true;
+}
+
+/* What is further away was not meant. */
+static unsigned too_far(const char *name)
+{
+    return (unsigned)strlen(name) / 3 + 2;
+}
+
 const char *config_nearest(const config_t *c, const char *name)
 {
     const char *best = NULL;
-    unsigned best_distance = (unsigned)strlen(name) / 3 + 1;
+    unsigned distance = too_far(name);
     for (size_t i = 0; i < c->count; i++) {
         const char *known = config_option(c, i)->name;
-        /* The beginning of a name is near, however long the rest. */
-        bool begins = strlen(name) >= 3 && strncmp(known, name, strlen(name)) == 0;
-        unsigned distance = begins ? 1 : config_edit_distance(known, name);
-        if (distance <= best_distance && (!best || distance < best_distance)) {
-            best = known;
-            best_distance = distance;
-        }
+        best = is_nearer(name, known, &distance) ? known : best;
     }
+    return best;
+}
+
+const char *config_nearest_word(const char *word, const char *const *known, size_t n)
+{
+    const char *best = NULL;
+    unsigned distance = too_far(word);
+    for (size_t i = 0; i < n; i++)
+        best = is_nearer(word, known[i], &distance) ? known[i] : best;
     return best;
 }
 

@@ -28,6 +28,8 @@ static struct {
     log_level_t level;
     bool tty;
     bool colour;
+    void (*take)(void *arg, const char *line, size_t len); /* NULL: stderr */
+    void *arg;
 } logger = {.name = "mandrill", .level = LOG_INFO};
 
 /* The programs are loops of one thread, but a kind may log from the threads of its executor. */
@@ -58,6 +60,12 @@ bool log_enabled(log_level_t level)
     return level >= logger.level;
 }
 
+void log_divert(void (*take)(void *arg, const char *line, size_t len), void *arg)
+{
+    logger.take = take;
+    logger.arg = arg;
+}
+
 /* A log that can't be written must not stop the program, so what is left after an error is dropped. */
 static void write_whole(const char *bytes, size_t len)
 {
@@ -81,7 +89,7 @@ static int format_head(log_level_t level, char *head, size_t size)
     char date[24];
     strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
     /* On a terminal a progress bar, of this process or a neighbour, may stand on the line: it is wiped. */
-    return snprintf(head, size, "%s%s.%03dZ %s%s%s %s: ", logger.tty ? "\r\033[K" : "", date,
+    return snprintf(head, size, "%s%s.%03dZ %s%s%s %s: ", logger.tty && !logger.take ? "\r\033[K" : "", date,
                     (int)(now_ms % 1000), logger.colour ? levels[level].colour : "", levels[level].printed,
                     logger.colour && *levels[level].colour ? "\033[0m" : "", logger.name);
 }
@@ -104,8 +112,13 @@ static void log_emit(log_level_t level, const char *format, va_list arguments)
         if (c < 0x20 || c == 0x7f)
             line[(size_t)head + i] = '?';
     }
-    line[(size_t)head + len] = '\n';
-    write_whole(line, (size_t)head + len + 1);
+    len += (size_t)head;
+    if (logger.take) {
+        logger.take(logger.arg, line, len);
+        return;
+    }
+    line[len] = '\n';
+    write_whole(line, len + 1);
 }
 
 void log_line(log_level_t level, const char *format, ...)

@@ -8,6 +8,7 @@
 #define MANDRILL_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR } log_level_t;
@@ -22,6 +23,9 @@ typedef struct {
 void log_open(const char *name, log_level_t level);
 int log_level_parse(const char *text, log_level_t *ret);
 bool log_enabled(log_level_t level);
+/* Hands lines to `take` (without their newline) instead of stderr; NULL: back to stderr. For a program that
+ * has more to show there than its log. */
+void log_divert(void (*take)(void *arg, const char *line, size_t len), void *arg);
 void log_line(log_level_t level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_limited_line(log_limit_t *limit, log_level_t level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
