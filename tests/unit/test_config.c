@@ -389,6 +389,17 @@ static void test_parsers(void **state)
     }
 }
 
+static void test_near_words(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"up", "publish", "status", "bench"};
+    assert_string_equal(config_nearest_word("statsu", words, 4), "status");
+    assert_string_equal(config_nearest_word("pub", words, 4), "publish");
+    assert_string_equal(config_nearest_word("benhc", words, 4), "bench");
+    assert_null(config_nearest_word("redrive", words, 4));
+    assert_null(config_nearest_word("up", words, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +418,7 @@ int main(void)
         cmocka_unit_test_teardown(test_check_help_and_version, teardown),
         cmocka_unit_test_teardown(test_help_names_everything, teardown),
         cmocka_unit_test_teardown(test_parsers, teardown),
+        cmocka_unit_test_teardown(test_near_words, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

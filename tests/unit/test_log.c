@@ -162,6 +162,35 @@ static void test_a_limited_line_below_the_level_counts_nothing(void **state)
     assert_int_equal(limit.written, 0);
 }
 
+static char taken[LOG_LINE_MAX + 1];
+
+static void take(void *arg, const char *line, size_t len)
+{
+    ++*(int *)arg;
+    memcpy(taken, line, len);
+    taken[len] = '\0';
+}
+
+static void test_lines_can_go_to_a_screen_of_the_program(void **state)
+{
+    (void)state;
+    int n = 0;
+    log_open("x", LOG_INFO);
+    log_divert(take, &n);
+    capture_begin(STDERR_FILENO);
+    log_info("diverted");
+    log_debug("below the level");
+    const char *text = capture_end();
+    assert_string_equal(text, "");
+    assert_int_equal(n, 1);
+    assert_string_equal(strstr(taken, "INFO"), "INFO x: diverted");
+    log_divert(NULL, NULL);
+    capture_begin(STDERR_FILENO);
+    log_info("back");
+    assert_non_null(strstr(capture_end(), "INFO x: back\n"));
+    assert_int_equal(n, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +203,7 @@ int main(void)
         cmocka_unit_test(test_the_limit_lets_a_few_through_and_counts_the_rest),
         cmocka_unit_test(test_the_limit_is_one_for_each_place),
         cmocka_unit_test(test_a_limited_line_below_the_level_counts_nothing),
+        cmocka_unit_test(test_lines_can_go_to_a_screen_of_the_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
