@@ -1,0 +1,434 @@
+#include "common/core/message.h"
+#include "common/core/proto.h"
+#include "common/runtime/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include <cmocka.h>
+
+enum { WAIT_MS = 5000 };
+
+static char why[WHY_BYTES];
+static char directory[] = "/tmp/test_wire.XXXXXX";
+static char ipc_path[64], ipc_endpoint[80];
+
+static int make_directory(void **state)
+{
+    (void)state;
+    if (mkdtemp(directory) == NULL)
+        return -1;
+    snprintf(ipc_path, sizeof ipc_path, "%s/wire.sock", directory);
+    snprintf(ipc_endpoint, sizeof ipc_endpoint, "ipc://%s", ipc_path);
+    return 0;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    unlink(ipc_path);
+    return rmdir(directory);
+}
+
+static buffer_t bytes_of(const char *text)
+{
+    return (buffer_t){.data = (uint8_t *)(uintptr_t)text, .len = strlen(text)};
+}
+
+/* Waits for a frame. */
+static frame_t expect_frame(wire_t *w)
+{
+    frame_t frame = {0};
+    int error;
+    while ((error = wire_recv(w, &frame)) == -EAGAIN) {
+        zmq_pollitem_t item = {.socket = wire_socket(w), .events = ZMQ_POLLIN};
+        assert_int_equal(zmq_poll(&item, 1, WAIT_MS), 1);
+    }
+    assert_int_equal(error, 0);
+    return frame;
+}
+
+/* Sends as soon as the connection is there. */
+static void send_when_connected(wire_t *w, const buffer_t *frame)
+{
+    zmq_pollitem_t item = {.socket = wire_socket(w), .events = ZMQ_POLLOUT};
+    assert_int_equal(zmq_poll(&item, 1, WAIT_MS), 1);
+    assert_int_equal(wire_send(w, 0, frame), 0);
+}
+
+static wire_counts_t counts_of(const wire_t *w)
+{
+    wire_counts_t counts;
+    wire_counts(w, &counts);
+    return counts;
+}
+
+static void frames_go_both_ways(const char *endpoint)
+{
+    wire_t *server = NULL, *peer = NULL, *other = NULL;
+    assert_int_equal(wire_bind(&server, endpoint, why), 0);
+    assert_int_equal(wire_connect(&peer, wire_endpoint(server), why), 0);
+    assert_int_equal(wire_connect(&other, wire_endpoint(server), why), 0);
+
+    const buffer_t ping = bytes_of("ping"), pong = bytes_of("pong");
+    send_when_connected(peer, &ping);
+    const frame_t first = expect_frame(server);
+    assert_int_equal(first.len, 4);
+    assert_memory_equal(first.data, "ping", 4);
+    send_when_connected(other, &ping);
+    const frame_t second = expect_frame(server);
+    assert_int_not_equal(first.routing_id, second.routing_id);
+
+    assert_int_equal(wire_send(server, first.routing_id, &pong), 0);
+    const frame_t answer = expect_frame(peer);
+    assert_int_equal(answer.routing_id, 0);
+    assert_memory_equal(answer.data, "pong", 4);
+    frame_t none;
+    assert_int_equal(wire_recv(other, &none), -EAGAIN);
+
+    const wire_counts_t counts = counts_of(server);
+    assert_int_equal(counts.frames_in, 2);
+    assert_int_equal(counts.bytes_in, 8);
+    assert_int_equal(counts.frames_out, 1);
+    assert_int_equal(counts.bytes_out, 4);
+    assert_int_equal(counts.refused_parts, 0);
+    wire_close(&peer, 0);
+    wire_close(&other, 0);
+    wire_close(&server, 0);
+    assert_null(server);
+}
+
+static void frames_go_both_ways_over_tcp(void **state)
+{
+    (void)state;
+    frames_go_both_ways("tcp://127.0.0.1:0");
+}
+
+static void frames_go_both_ways_over_ipc(void **state)
+{
+    (void)state;
+    frames_go_both_ways(ipc_endpoint);
+}
+
+static void a_bound_wire_tells_its_real_port(void **state)
+{
+    (void)state;
+    wire_t *w = NULL;
+    assert_int_equal(wire_bind(&w, "tcp://127.0.0.1:*", why), 0);
+    int port = 0;
+    assert_int_equal(sscanf(wire_endpoint(w), "tcp://127.0.0.1:%d", &port), 1);
+    assert_true(port > 0);
+    wire_close(&w, 0);
+}
+
+static void a_name_can_be_bound(void **state)
+{
+    (void)state;
+    wire_t *w = NULL;
+    assert_int_equal(wire_bind(&w, "tcp://localhost:0", why), 0);
+    assert_int_equal(strncmp(wire_endpoint(w), "tcp://127.0.0.1:", 16), 0);
+    wire_close(&w, 0);
+}
+
+static void a_taken_endpoint_is_in_use(const char *endpoint)
+{
+    wire_t *first = NULL, *second = NULL;
+    assert_int_equal(wire_bind(&first, endpoint, why), 0);
+    assert_int_equal(wire_bind(&second, wire_endpoint(first), why), -EADDRINUSE);
+    assert_non_null(strstr(why, "in use"));
+    assert_null(second);
+
+    /* The first still works. */
+    wire_t *peer = NULL;
+    assert_int_equal(wire_connect(&peer, wire_endpoint(first), why), 0);
+    const buffer_t ping = bytes_of("ping");
+    send_when_connected(peer, &ping);
+    expect_frame(first);
+    wire_close(&peer, 0);
+    wire_close(&first, 0);
+}
+
+static void a_taken_tcp_port_is_in_use(void **state)
+{
+    (void)state;
+    a_taken_endpoint_is_in_use("tcp://127.0.0.1:0");
+}
+
+static void a_living_ipc_socket_is_in_use(void **state)
+{
+    (void)state;
+    a_taken_endpoint_is_in_use(ipc_endpoint);
+}
+
+static void a_stale_ipc_socket_is_taken_over(void **state)
+{
+    (void)state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", ipc_path);
+    const int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(dead, (struct sockaddr *)&address, sizeof address), 0);
+    close(dead);
+
+    wire_t *w = NULL;
+    assert_int_equal(wire_bind(&w, ipc_endpoint, why), 0);
+    wire_close(&w, 0);
+}
+
+static void a_file_that_is_no_socket_stays(void **state)
+{
+    (void)state;
+    const int fd = open(ipc_path, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(write(fd, "precious", 8), 8);
+    close(fd);
+    wire_t *w = NULL;
+    assert_int_equal(wire_bind(&w, ipc_endpoint, why), -EEXIST);
+    assert_non_null(strstr(why, "not a socket"));
+    struct stat st;
+    assert_int_equal(stat(ipc_path, &st), 0);
+    assert_int_equal(st.st_size, 8);
+    unlink(ipc_path);
+}
+
+static void an_ipc_socket_is_for_its_owner_only(void **state)
+{
+    (void)state;
+    const mode_t before = umask(0);
+    wire_t *w = NULL;
+    assert_int_equal(wire_bind(&w, ipc_endpoint, why), 0);
+    assert_int_equal(umask(before), 0); /* given back */
+    struct stat st;
+    assert_int_equal(stat(ipc_path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    wire_close(&w, 0);
+    assert_int_equal(stat(ipc_path, &st), -1); /* and it is gone with its owner */
+}
+
+static void a_path_that_another_took_is_left_alone(void **state)
+{
+    (void)state;
+    wire_t *first = NULL, *second = NULL;
+    assert_int_equal(wire_bind(&first, ipc_endpoint, why), 0);
+    assert_int_equal(unlink(ipc_path), 0); /* by hand: the first is out of reach */
+    assert_int_equal(wire_bind(&second, ipc_endpoint, why), 0);
+    wire_close(&first, 0);
+    struct stat st;
+    assert_int_equal(stat(ipc_path, &st), 0);
+    wire_close(&second, 0);
+}
+
+static void a_missing_directory_is_named(void **state)
+{
+    (void)state;
+    wire_t *w = NULL;
+    assert_int_equal(wire_bind(&w, "ipc:///no/such/directory/x", why), -ENOENT);
+    assert_non_null(strstr(why, "/no/such/directory"));
+}
+
+static void bad_endpoints_open_nothing(void **state)
+{
+    (void)state;
+    wire_t *w = NULL;
+    assert_int_equal(wire_bind(&w, "nonsense", why), -EINVAL);
+    assert_int_equal(wire_connect(&w, "tcp://127.0.0.1", why), -EINVAL);
+    assert_int_equal(wire_bind(&w, "tcp://192.0.2.1:0", why), -EADDRNOTAVAIL);
+    assert_null(w);
+}
+
+static void sending_to_nobody_is_told(void **state)
+{
+    (void)state;
+    wire_t *server = NULL, *peer = NULL;
+    const buffer_t ping = bytes_of("ping");
+    assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
+    assert_int_equal(wire_send(server, 12345, &ping), -EHOSTUNREACH);
+    assert_int_equal(counts_of(server).unsendable, 1);
+
+    /* Nothing is queued for a server that is not there. */
+    assert_int_equal(wire_connect(&peer, "tcp://127.0.0.1:1", why), 0);
+    assert_int_equal(wire_send(peer, 0, &ping), -EAGAIN);
+    wire_close(&peer, 0);
+    wire_close(&server, 0);
+}
+
+static void a_peer_that_went_away_is_unreachable(void **state)
+{
+    (void)state;
+    wire_t *server = NULL, *peer = NULL;
+    const buffer_t ping = bytes_of("ping");
+    assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
+    assert_int_equal(wire_connect(&peer, wire_endpoint(server), why), 0);
+    send_when_connected(peer, &ping);
+    const uint32_t routing_id = expect_frame(server).routing_id;
+    wire_close(&peer, 0);
+    int error = 0;
+    for (int i = 0; i < WAIT_MS && error == 0; i++) {
+        error = wire_send(server, routing_id, &ping);
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(error, -EHOSTUNREACH);
+    wire_close(&server, 0);
+}
+
+static void what_was_sent_before_closing_arrives(void **state)
+{
+    (void)state;
+    wire_t *server = NULL, *peer = NULL;
+    assert_int_equal(wire_bind(&server, ipc_endpoint, why), 0);
+    assert_int_equal(wire_connect(&peer, ipc_endpoint, why), 0);
+    const buffer_t ping = bytes_of("ping");
+    send_when_connected(peer, &ping);
+    for (int i = 1; i < 1000; i++)
+        assert_int_equal(wire_send(peer, 0, &ping), 0);
+    wire_close(&peer, 1000);
+    for (int i = 0; i < 1000; i++)
+        expect_frame(server);
+    wire_close(&server, 0);
+}
+
+static void the_largest_frame_passes_and_a_larger_one_does_not(void **state)
+{
+    (void)state;
+    wire_t *server = NULL, *peer = NULL;
+    assert_int_equal(wire_bind(&server, ipc_endpoint, why), 0);
+    assert_int_equal(wire_connect(&peer, ipc_endpoint, why), 0);
+    uint8_t *bytes = calloc(1, FRAME_BYTES_MAX + 1);
+    assert_non_null(bytes);
+    const buffer_t largest = {.data = bytes, .len = FRAME_BYTES_MAX};
+    send_when_connected(peer, &largest);
+    assert_int_equal(expect_frame(server).len, FRAME_BYTES_MAX);
+
+    /* Past our own check, with a socket of its own. */
+    void *context = zmq_ctx_new();
+    void *raw = zmq_socket(context, ZMQ_DEALER);
+    assert_int_equal(zmq_setsockopt(raw, ZMQ_LINGER, &(int){0}, sizeof(int)), 0);
+    assert_int_equal(zmq_connect(raw, ipc_endpoint), 0);
+    assert_int_equal(zmq_send(raw, "hello", 5, 0), 5);
+    assert_int_equal(expect_frame(server).len, 5);
+    assert_int_equal(zmq_send(raw, bytes, FRAME_BYTES_MAX + 1, 0), FRAME_BYTES_MAX + 1);
+    assert_int_equal(zmq_send(raw, "behind", 6, 0), 6);
+    /* Its connection was cut: what it sends next comes over a new one. */
+    const buffer_t ping = bytes_of("ping");
+    assert_int_equal(wire_send(peer, 0, &ping), 0);
+    assert_int_equal(expect_frame(server).len, 4);
+    zmq_close(raw);
+    zmq_ctx_term(context);
+    free(bytes);
+    wire_close(&peer, 0);
+    wire_close(&server, 0);
+}
+
+static void messages_of_several_frames_are_refused_and_the_next_is_taken(void **state)
+{
+    (void)state;
+    wire_t *server = NULL;
+    assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
+    void *context = zmq_ctx_new();
+    void *raw = zmq_socket(context, ZMQ_DEALER);
+    assert_int_equal(zmq_connect(raw, wire_endpoint(server)), 0);
+    for (int i = 0; i < 1000; i++) { /* more than one call refuses at once */
+        assert_int_equal(zmq_send(raw, "one", 3, ZMQ_SNDMORE), 3);
+        assert_int_equal(zmq_send(raw, "two", 3, ZMQ_SNDMORE), 3);
+        assert_int_equal(zmq_send(raw, "three", 5, 0), 5);
+    }
+    assert_int_equal(zmq_send(raw, "good", 4, 0), 4);
+    assert_memory_equal(expect_frame(server).data, "good", 4);
+    assert_int_equal(counts_of(server).refused_parts, 1000);
+    assert_int_equal(counts_of(server).frames_in, 1);
+    zmq_close(raw);
+    zmq_ctx_term(context);
+    wire_close(&server, 0);
+}
+
+static void a_peer_with_an_id_of_its_own_is_refused(void **state)
+{
+    (void)state;
+    wire_t *server = NULL;
+    assert_int_equal(wire_bind(&server, ipc_endpoint, why), 0);
+    void *context = zmq_ctx_new();
+    static const struct {
+        const char *id;
+        size_t len;
+    } ids[] = {{"me", 2}, {"abcde", 5}, {"\0abc", 4}, {"\0", 1}};
+    uint64_t refused = 0;
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        void *raw = zmq_socket(context, ZMQ_DEALER);
+        assert_int_equal(zmq_setsockopt(raw, ZMQ_ROUTING_ID, ids[i].id, ids[i].len), 0);
+        assert_int_equal(zmq_connect(raw, ipc_endpoint), 0);
+        assert_int_equal(zmq_send(raw, "bad", 3, 0), 3);
+        refused++;
+        frame_t frame;
+        for (int t = 0; t < WAIT_MS && counts_of(server).refused_parts < refused; t++) {
+            assert_int_equal(wire_recv(server, &frame), -EAGAIN);
+            poll(NULL, 0, 1);
+        }
+        assert_int_equal(counts_of(server).refused_parts, refused);
+        zmq_close(raw);
+    }
+    zmq_ctx_term(context);
+    wire_close(&server, 0);
+}
+
+static void a_full_pipe_is_told_and_nothing_blocks(void **state)
+{
+    (void)state;
+    wire_t *server = NULL, *peer = NULL;
+    assert_int_equal(wire_bind(&server, ipc_endpoint, why), 0);
+    assert_int_equal(wire_connect(&peer, ipc_endpoint, why), 0);
+    const buffer_t ping = bytes_of("ping");
+    send_when_connected(peer, &ping);
+    const uint32_t routing_id = expect_frame(server).routing_id;
+    int error = 0;
+    uint32_t sent = 0;
+    for (; sent < 1000000 && error == 0; sent++)
+        error = wire_send(server, routing_id, &ping);
+    assert_int_equal(error, -EAGAIN);
+    assert_true(sent > 100000); /* far more than any window */
+    wire_close(&peer, 0);
+    wire_close(&server, 0);
+}
+
+static void closing_nothing_is_fine(void **state)
+{
+    (void)state;
+    wire_t *w = NULL;
+    wire_close(&w, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames_go_both_ways_over_tcp),
+        cmocka_unit_test(frames_go_both_ways_over_ipc),
+        cmocka_unit_test(a_bound_wire_tells_its_real_port),
+        cmocka_unit_test(a_name_can_be_bound),
+        cmocka_unit_test(a_taken_tcp_port_is_in_use),
+        cmocka_unit_test(a_living_ipc_socket_is_in_use),
+        cmocka_unit_test(a_stale_ipc_socket_is_taken_over),
+        cmocka_unit_test(a_file_that_is_no_socket_stays),
+        cmocka_unit_test(an_ipc_socket_is_for_its_owner_only),
+        cmocka_unit_test(a_path_that_another_took_is_left_alone),
+        cmocka_unit_test(a_missing_directory_is_named),
+        cmocka_unit_test(bad_endpoints_open_nothing),
+        cmocka_unit_test(sending_to_nobody_is_told),
+        cmocka_unit_test(a_peer_that_went_away_is_unreachable),
+        cmocka_unit_test(what_was_sent_before_closing_arrives),
+        cmocka_unit_test(the_largest_frame_passes_and_a_larger_one_does_not),
+        cmocka_unit_test(messages_of_several_frames_are_refused_and_the_next_is_taken),
+        cmocka_unit_test(a_peer_with_an_id_of_its_own_is_refused),
+        cmocka_unit_test(a_full_pipe_is_told_and_nothing_blocks),
+        cmocka_unit_test(closing_nothing_is_fine),
+    };
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
