@@ -33,8 +33,12 @@ void metrics_real(metrics_t *m, double value, const char *name_format, ...)
     __attribute__((format(printf, 3, 4)));
 void metrics_text(metrics_t *m, const char *value, const char *name_format, ...)
     __attribute__((format(printf, 3, 4)));
-/* A JSON object in one line, to be freed by the caller; NULL when memory is out. */
+/* A JSON object in one line, to be freed by the caller; NULL when memory is out, or when a name goes on below
+ * one that has a value ("a" and "a.b"). */
 char *metrics_json(const metrics_t *m);
+/* Every row in order, its value as text: for dumps. */
+void metrics_each(const metrics_t *m, void (*each)(void *arg, const char *name, const char *value),
+                  void *arg);
 
 /* A rate over the last few seconds from a count that only grows. */
 typedef struct {
@@ -42,7 +46,7 @@ typedef struct {
     uint64_t count[8];
     unsigned next;
 } rate_t;
-void rate_add(rate_t *r, int64_t now_ms, uint64_t count); /* call about once a second */
+void rate_add(rate_t *r, int64_t now_ms, uint64_t count); /* at any time: takes one a second */
 double rate_per_s(const rate_t *r);
 
 #endif
