@@ -1,18 +1,21 @@
 /* The publisher's delivery decisions: which message goes to which consumer, what a PROGRESS step means, what
  * expires. Pure: `now` is an argument, the disk is the caller's.
  *
- * Life in memory:   add -> READY --take--> LEASED --progress/expire--> (staged) --commit--> gone, READY or
- * PARKED
+ * Life in memory:
+ *
+ *   add -> READY --take--> LEASED --progress, expire--> (staged) --commit--> gone, READY or PARKED
  *
  * Nothing that has to be on disk takes effect before the commit: progress() and expire() only *stage*
  * changes; the caller writes what delivery_staged() lists in one transaction and then calls
- * delivery_commit(), or delivery_rollback() when the transaction failed. Extensions change no disk and count
- * at once.
+ * delivery_commit(), or delivery_rollback() when the transaction failed. Several steps for one message in one
+ * round become one change. What changes no disk counts at once: an extension, the end of a delay or of limbo.
  *
- * Memory: one entry of ENTRY_BYTES for each message in the table; bodies only of READY messages that were
- * added with one. A lease holds no body: a redelivery reads it from the outbox again. First deadlines are a
- * FIFO (they are all the same length); a heap holds only extended leases and delays. Ownership: bodies are
- * copied in; items point to them until delivery_sent() or delivery_untake(). */
+ * Memory: 88 bytes and an index entry for each message in the table, which grows by doubling; bodies only of
+ * READY messages that were added with one. A lease holds no body: a redelivery reads it from the outbox
+ * again. First deadlines are a FIFO for each session (they are all the same length); a heap holds only
+ * extended leases, delays and limbo.
+ *
+ * Ownership: bodies are copied in; items point to them until delivery_sent() or delivery_untake(). */
 #ifndef MANDRILL_DELIVERY_H
 #define MANDRILL_DELIVERY_H
 
@@ -25,8 +28,8 @@ enum { SESSIONS_MAX = 4096, DELIVERY_NO_SESSION = 0xffff };
 
 typedef struct {
     uint32_t table_max;     /* messages in memory in any state */
-    uint32_t ready_max;     /* of them READY */
-    size_t ready_bytes_max; /* their bodies */
+    uint32_t ready_max;     /* of them READY, before no more are to be added */
+    size_t ready_bytes_max; /* the same for their bodies, rounded up as memory is */
     int64_t ack_deadline_ms;
     int64_t lease_cap_ms;    /* total extension of one delivery */
     uint32_t max_deliveries; /* lost leases before a message is dead */
@@ -34,10 +37,9 @@ typedef struct {
 
 typedef enum {
     MESSAGE_NEW,   /* to READY, or PARKED when wait_ms > 0 */
-    MESSAGE_LIMBO, /* may be out since before a restart: waits one ack deadline, or until an extend adopts it
-                    */
-    MESSAGE_DEAD,  /* a dead letter that a late step names: leaves the table with the next commit or rollback
-                    */
+    MESSAGE_LIMBO, /* may be out since before a restart: waits wait_ms (0: one ack deadline), or until an
+                      extend adopts it */
+    MESSAGE_DEAD,  /* a dead letter that a late step names: leaves with the next commit or rollback */
 } message_state_t;
 
 typedef struct {
@@ -63,13 +65,14 @@ typedef struct {
 
 typedef enum { CHANGE_DELETE, CHANGE_MARK, CHANGE_BURY } change_kind_t;
 
+/* The message as it is to be on disk: all fields, not only those that changed. */
 typedef struct {
     uint64_t id;
     change_kind_t kind;
-    uint8_t done, bad;
+    uint8_t done, bad; /* never both for a leg */
     uint32_t deliveries;
-    int64_t wait_ms;
-    bool exhausted; /* CHANGE_BURY because of max_deliveries */
+    int64_t wait_ms; /* from the commit to the next delivery */
+    bool exhausted;  /* CHANGE_BURY because of max_deliveries */
 } delivery_change_t;
 
 typedef struct {
@@ -85,31 +88,36 @@ typedef struct delivery delivery_t;
 delivery_t *delivery_new(const delivery_limits_t *limits, uint32_t epoch);
 void delivery_destroy(delivery_t **d);
 
-/* How many more messages of `body_len` may be added as READY now. */
+/* How many more messages may be added with a body now. A sixteenth of the table is left out of it: room for
+ * those that steps name, which come without a body. */
 size_t delivery_room(const delivery_t *d);
-/* 0, -EEXIST (the id is in the table), -ENOSPC, -ENOMEM. */
+/* 0; -EEXIST the id is in the table; -ENOSPC no room; -EINVAL no legs, all have ended already (but for
+ * MESSAGE_DEAD), or the body is too long; -ENOMEM. */
 int delivery_add(delivery_t *d, const delivery_message_t *m, int64_t now_ms);
 bool delivery_has(const delivery_t *d, uint64_t id);
 
-/* Sessions are small numbers of the caller (0..SESSIONS_MAX-1). */
+/* Sessions are small numbers of the caller (0..SESSIONS_MAX-1). Opening an open one sets its window. */
 void delivery_session_open(delivery_t *d, uint16_t session, uint32_t window);
 void delivery_session_window(delivery_t *d, uint16_t session, uint32_t window);
 uint32_t delivery_credit(const delivery_t *d, uint16_t session);
 uint32_t delivery_outstanding(const delivery_t *d, uint16_t session);
-/* The session is dead: its leases run out. */
+/* The session is dead: its leases run out. The number may be opened again at once. */
 void delivery_session_drop(delivery_t *d, uint16_t session);
 /* The session holds only the `n` ids (sorted ascending) of what it was given: the rest is READY at once,
- * nothing counted. n = 0 for BYE. */
+ * nothing counted. n = 0 for BYE. Of these ids, leases that a dropped session left and messages in limbo are
+ * outstanding with this one from now on: it holds them and has no room for others in their place. */
 void delivery_session_holds(delivery_t *d, uint16_t session, const uint64_t *ids, size_t n);
 /* The open session with the most credit, or DELIVERY_NO_SESSION. */
 uint16_t delivery_best_session(const delivery_t *d);
 
-/* Leases up to `max` READY messages whose id is at most `id_max` to the session, oldest first, within its
- * credit. Each gets a fresh token. Every item must then be given to delivery_sent() or delivery_untake(). */
+/* Leases up to `max` READY messages whose id is at most `id_max` to the session, within its credit: first
+ * those that were out or waited before, then the others, each in order. Each gets a fresh token. Every item
+ * must then be given to delivery_sent() or delivery_untake(). What is staged is left out. */
 size_t delivery_take(delivery_t *d, uint16_t session, uint64_t id_max, size_t max, int64_t now_ms,
                      delivery_item_t *ret);
 void delivery_sent(delivery_t *d, const delivery_item_t *items, size_t n);
-/* The send failed: back to READY, in the old order. */
+/* The send failed: back to READY, in the old order. When items of one take come in several calls: the last
+ * ones first. */
 void delivery_untake(delivery_t *d, const delivery_item_t *items, size_t n);
 /* The smallest id that is READY at the head, 0 when none: for committing dispatched_to ahead. */
 uint64_t delivery_ready_head(const delivery_t *d);
@@ -117,7 +125,8 @@ uint64_t delivery_ready_head(const delivery_t *d);
 /* A step from a session: its SETTLED byte. STEP_GONE when the id is not in the table: the caller looks on
  * disk, adds what it finds (MESSAGE_LIMBO, MESSAGE_DEAD or MESSAGE_NEW without a body) and calls again. */
 step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_step_t *s, int64_t now_ms);
-/* Stages what is due, at most `max`; returns how many. */
+/* Stages leases that are lost and ends delays and limbo that are over, at most `max`; returns how many. Call
+ * it when all that has come in was given to delivery_progress(). */
 size_t delivery_expire(delivery_t *d, int64_t now_ms, size_t max);
 /* When something is due next; INT64_MAX for never. */
 int64_t delivery_next_ms(const delivery_t *d);

@@ -1,0 +1,290 @@
+/* What steps and deadlines mean, staged until the round's commit. A message has one stage at most: what comes
+ * for it in one round is merged into that. */
+#include "common/core/delivery_internal.h"
+
+#include <assert.h>
+
+/* The stage of the message, begun with nothing changed. */
+static stage_t *stage(delivery_t *d, uint32_t slot)
+{
+    entry_t *e = &d->entries[slot];
+    if (e->stage == STAGE_NONE) {
+        e->stage = d->stages_count++;
+        d->stages[e->stage] = (stage_t){
+            .slot = slot,
+            .fate = FATE_KEEP,
+            .change = {.id = e->id, .done = e->done, .bad = e->bad, .deliveries = e->deliveries},
+        };
+        heap_remove(&d->heap, slot);
+    }
+    return &d->stages[e->stage];
+}
+
+/* What the message will be with the commit. */
+typedef struct {
+    fate_t fate;
+    uint8_t done, bad;
+} outlook_t;
+
+static outlook_t outlook(const delivery_t *d, const entry_t *e)
+{
+    if (e->stage == STAGE_NONE) {
+        return (outlook_t){.fate = FATE_KEEP, .done = e->done, .bad = e->bad};
+    }
+    const stage_t *s = &d->stages[e->stage];
+    return (outlook_t){.fate = s->fate, .done = s->change.done, .bad = s->change.bad};
+}
+
+static int64_t clamp(int64_t value, int64_t min, int64_t max)
+{
+    return value < min ? min : value > max ? max : value;
+}
+
+/* Adds legs that have ended, and ends the message when none is open. A leg that is done is not bad, whatever
+ * was said before. */
+static void note_legs(delivery_t *d, uint32_t slot, uint8_t done, uint8_t bad, int64_t now_ms)
+{
+    const entry_t *e = &d->entries[slot];
+    outlook_t before = outlook(d, e);
+    done = before.done | (done & e->legs);
+    bad = (before.bad | (bad & e->legs)) & (uint8_t)~done;
+    if (done == before.done && bad == before.bad) {
+        return;
+    }
+    stage_t *s = stage(d, slot);
+    s->change.done = done;
+    s->change.bad = bad;
+    if (done == e->legs) {
+        s->fate = FATE_DELETE;
+    } else if ((done | bad) == e->legs && e->state != ENTRY_DEAD) {
+        s->fate = FATE_BURY;
+        s->change.exhausted = false;
+        s->change.wait_ms = 0;
+    } else if (e->state == ENTRY_PARKED) {
+        /* Written anew with the rest: a delay must not get lost or begin again. */
+        s->change.wait_ms = clamp(e->due_ms - now_ms, 0, DURATION_MS_MAX);
+    }
+}
+
+/* The lease ends: RETURNED after the delay, or DEAD when too many were lost. */
+static step_code_t give_back(delivery_t *d, uint32_t slot, bool lost, int64_t wait_ms)
+{
+    stage_t *s = stage(d, slot);
+    if (lost) {
+        s->change.deliveries++;
+    }
+    if (s->change.deliveries > d->limits.max_deliveries) {
+        s->fate = FATE_BURY;
+        s->change.exhausted = true;
+        return STEP_DEAD;
+    }
+    s->fate = FATE_RETURN;
+    s->change.wait_ms = wait_ms;
+    return STEP_RETURNED;
+}
+
+static step_code_t extend(delivery_t *d, uint32_t slot, uint16_t session, int64_t ms, int64_t now_ms)
+{
+    entry_t *e = &d->entries[slot];
+    int64_t left_ms = d->limits.lease_cap_ms - e->extended_ms;
+    if (left_ms <= 0) {
+        return give_back(d, slot, true, 0);
+    }
+    int64_t most_ms = now_ms + d->limits.ack_deadline_ms - e->due_ms;
+    most_ms = most_ms < left_ms ? most_ms : left_ms;
+    int64_t gain_ms = clamp(ms, 0, most_ms > 0 ? most_ms : 0);
+    e->due_ms += gain_ms;
+    e->extended_ms += (uint32_t)gain_ms;
+    /* Who extends is who holds it, also after a new session. */
+    table_assign(d, slot, d->sessions[session].is_open ? session : e->session);
+    d->extended++;
+    return STEP_KEPT;
+}
+
+/* A token of an earlier start: this may be the lease that was out when the publisher stopped. */
+static bool is_older(const delivery_t *d, uint64_t token)
+{
+    uint64_t epoch = token >> EPOCH_SHIFT;
+    return epoch != 0 && epoch < d->epoch;
+}
+
+static void adopt(delivery_t *d, uint32_t slot, uint64_t token)
+{
+    table_leave(d, slot);
+    entry_t *e = &d->entries[slot];
+    e->state = ENTRY_LEASED;
+    e->token = token;
+    e->timed = true;
+    table_enter(d, slot);
+}
+
+/* The message has ended in this round, or before. */
+static bool has_ended(const delivery_t *d, const entry_t *e, step_code_t *ret_code)
+{
+    outlook_t o = outlook(d, e);
+    if (o.fate == FATE_DELETE) {
+        *ret_code = STEP_DONE;
+        return true;
+    }
+    bool dead = o.fate == FATE_BURY || e->state == ENTRY_DEAD;
+    if (dead && (o.done | o.bad) == e->legs) {
+        *ret_code = STEP_DEAD;
+        return true;
+    }
+    return false;
+}
+
+step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_step_t *s, int64_t now_ms)
+{
+    assert(session < SESSIONS_MAX);
+    uint32_t slot = table_find(d, s->id);
+    if (slot == FIFO_NONE) {
+        return STEP_GONE;
+    }
+    const entry_t *e = &d->entries[slot];
+    step_code_t code;
+    note_legs(d, slot, s->done, 0, now_ms);
+    if (has_ended(d, e, &code)) {
+        return code;
+    }
+    if (e->state == ENTRY_LIMBO && s->op == OP_EXTEND && is_older(d, s->token)) {
+        adopt(d, slot, s->token);
+    }
+    if (e->state != ENTRY_LEASED || e->token != s->token || outlook(d, e).fate != FATE_KEEP) {
+        d->stale++;
+        return STEP_STALE;
+    }
+    note_legs(d, slot, 0, s->bad, now_ms);
+    if (has_ended(d, e, &code)) {
+        return code;
+    }
+    switch (s->op) {
+    case OP_EXTEND:
+        return extend(d, slot, session, s->ms, now_ms);
+    case OP_NACK:
+        return give_back(d, slot, true, clamp(s->ms, 0, DURATION_MS_MAX));
+    case OP_RELEASE:
+        return give_back(d, slot, false, clamp(s->ms, 0, DURATION_MS_MAX));
+    case OP_NONE:
+        break;
+    }
+    return STEP_KEPT;
+}
+
+static void expire(delivery_t *d, uint32_t slot)
+{
+    if (d->entries[slot].state != ENTRY_LEASED) {
+        /* A delay or limbo: over, and nothing on disk says otherwise. */
+        table_release(d, slot, ENTRY_READY);
+        return;
+    }
+    give_back(d, slot, true, 0);
+    stage(d, slot)->expired = true;
+}
+
+size_t delivery_expire(delivery_t *d, int64_t now_ms, size_t max)
+{
+    size_t n = 0;
+    for (; n < max && heap_first_key(&d->heap) <= now_ms; n++) {
+        expire(d, heap_first(&d->heap));
+    }
+    for (uint16_t i = 0; i < d->open_count; i++) {
+        uint32_t slot = d->sessions[d->open[i]].first.first;
+        for (; n < max && slot != FIFO_NONE && d->entries[slot].due_ms <= now_ms;
+             slot = d->links.next[slot]) {
+            if (d->entries[slot].stage == STAGE_NONE) {
+                expire(d, slot);
+                n++;
+            }
+        }
+    }
+    return n;
+}
+
+int64_t delivery_next_ms(const delivery_t *d)
+{
+    int64_t next_ms = heap_first_key(&d->heap);
+    for (uint16_t i = 0; i < d->open_count; i++) {
+        uint32_t slot = d->sessions[d->open[i]].first.first;
+        if (slot != FIFO_NONE && d->entries[slot].due_ms < next_ms) {
+            next_ms = d->entries[slot].due_ms;
+        }
+    }
+    return next_ms;
+}
+
+/* A release without delay, with nothing new to tell, leaves the disk as it is. */
+static bool changes_disk(const entry_t *e, const stage_t *s)
+{
+    const delivery_change_t *c = &s->change;
+    return s->fate == FATE_BURY || s->fate == FATE_DELETE || c->done != e->done || c->bad != e->bad ||
+           c->deliveries != e->deliveries || c->wait_ms > 0;
+}
+
+const delivery_change_t *delivery_staged(delivery_t *d, size_t *ret_n)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < d->stages_count; i++) {
+        const stage_t *s = &d->stages[i];
+        if (!changes_disk(&d->entries[s->slot], s)) {
+            continue;
+        }
+        d->changes[n] = s->change;
+        d->changes[n].kind = s->fate == FATE_DELETE ? CHANGE_DELETE
+                             : s->fate == FATE_BURY ? CHANGE_BURY
+                                                    : CHANGE_MARK;
+        n++;
+    }
+    *ret_n = n;
+    return d->changes;
+}
+
+static void apply(delivery_t *d, const stage_t *s, int64_t now_ms, int64_t now_us, histogram_t *latency)
+{
+    entry_t *e = &d->entries[s->slot];
+    d->expired += s->expired;
+    if (s->fate == FATE_DELETE && latency != NULL && e->added_us != 0) {
+        histogram_add(latency, now_us - e->added_us);
+    }
+    if (s->fate == FATE_DELETE || s->fate == FATE_BURY) {
+        table_remove(d, s->slot);
+        return;
+    }
+    e->done = s->change.done;
+    e->bad = s->change.bad;
+    e->deliveries = s->change.deliveries;
+    if (s->fate == FATE_KEEP) {
+        table_arm(d, s->slot);
+        return;
+    }
+    e->due_ms = now_ms + s->change.wait_ms;
+    table_release(d, s->slot, s->change.wait_ms > 0 ? ENTRY_PARKED : ENTRY_READY);
+}
+
+/* Dead letters are in memory only for the round that names them. */
+static void finish_round(delivery_t *d)
+{
+    d->stages_count = 0;
+    while (d->dead.first != FIFO_NONE) {
+        table_remove(d, d->dead.first);
+    }
+}
+
+void delivery_commit(delivery_t *d, int64_t now_ms, int64_t now_us, histogram_t *latency)
+{
+    for (uint32_t i = 0; i < d->stages_count; i++) {
+        d->entries[d->stages[i].slot].stage = STAGE_NONE;
+        apply(d, &d->stages[i], now_ms, now_us, latency);
+    }
+    finish_round(d);
+}
+
+void delivery_rollback(delivery_t *d)
+{
+    for (uint32_t i = 0; i < d->stages_count; i++) {
+        uint32_t slot = d->stages[i].slot;
+        d->entries[slot].stage = STAGE_NONE;
+        table_arm(d, slot);
+    }
+    finish_round(d);
+}
