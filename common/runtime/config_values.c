@@ -1,10 +1,13 @@
 /* The options of a program with their values: looked up, checked and kept by strength of the place. */
 #include "common/runtime/config_values.h"
+#include "common/core/message.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { TELL_BYTES = 2048 };
 
 const config_option_t config_common[] = {
     {.name = "config", .type = CONFIG_TEXT, .argument = "FILE", .help = "read options from this ZPL file"},
@@ -80,12 +83,14 @@ const char *config_nearest_word(const char *word, const char *const *known, size
 
 int config_tell(const config_t *c, const char *format, ...)
 {
+    char text[TELL_BYTES];
+    char shown[TELL_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    fprintf(stderr, "%s: ", c->program->name);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    /* Values come from files and variables of anybody: no byte of them may steer the terminal. */
+    fprintf(stderr, "%s: %s\n", c->program->name, text_escape(text, strlen(text), shown, sizeof(shown)));
     return -EINVAL;
 }
 

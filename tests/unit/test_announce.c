@@ -26,7 +26,7 @@ static int teardown(void **state)
 {
     (void)state;
     unlink(path);
-    return rmdir(directory); /* fails when a temporary file was left behind */
+    return rmdir(directory);
 }
 
 static void test_what_is_written_is_read(void **state)
@@ -84,6 +84,9 @@ static void test_bad_pairs_and_paths(void **state)
     assert_int_equal(announce_write(path, bad_key), -EINVAL);
     assert_int_equal(announce_read(path, "listen", value, sizeof(value)), 0);
     assert_string_equal(value, "kept");
+    char temporary[96];
+    snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid());
+    assert_int_equal(access(temporary, F_OK), -1);
     assert_int_equal(announce_write(NULL, good), 0);
     assert_int_equal(announce_write("/nonexistent/file", good), -ENOENT);
     assert_int_equal(announce_write(long_path, good), -ENAMETOOLONG);

@@ -189,6 +189,15 @@ static void test_reals(void **state)
     }
 }
 
+static void test_messages_cannot_steer_the_terminal(void **state)
+{
+    (void)state;
+    setenv("MANDRILL_COUNT", "\033[2Jx", 1);
+    assert_int_equal(load(NULL), -EINVAL);
+    assert_told("MANDRILL_COUNT: \"\\x1b[2Jx\" is not a whole number");
+    assert_null(strchr(told, '\033'));
+}
+
 static void test_switches(void **state)
 {
     (void)state;
@@ -409,6 +418,7 @@ int main(void)
         cmocka_unit_test_teardown(test_missing_values, teardown),
         cmocka_unit_test_teardown(test_numbers, teardown),
         cmocka_unit_test_teardown(test_reals, teardown),
+        cmocka_unit_test_teardown(test_messages_cannot_steer_the_terminal, teardown),
         cmocka_unit_test_teardown(test_switches, teardown),
         cmocka_unit_test_teardown(test_lists, teardown),
         cmocka_unit_test_teardown(test_choices, teardown),

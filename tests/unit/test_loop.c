@@ -157,6 +157,12 @@ static void test_an_interrupted_wait_is_no_error(void **state)
     make_pipe(ends);
     loop_init(&l);
     int item = loop_add_fd(&l, ends[0]);
+    /* What was ready before must not be taken for ready after. */
+    char byte;
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_int_equal(loop_wait(&l, 0), 0);
+    assert_true(loop_ready(&l, item));
+    assert_int_equal(read(ends[0], &byte, 1), 1);
     assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
     assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
     int64_t before = clock_ms();
