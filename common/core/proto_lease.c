@@ -116,11 +116,10 @@ int decode_settled(const void *frame, size_t len, uint64_t *ret_no, const uint8_
     uint32_t n;
     proto_read(&r, frame, len, CMD_SETTLED, 3);
     uint64_t no = read_range(&r, 1, CODEC_INT_MAX);
-    const uint8_t *codes = read_bin(&r, RECORDS_MAX, &n);
-    for (uint32_t i = 0; i < n; i++) {
-        if (codes[i] >= STEP_CODES) {
-            r.failed = true;
-        }
+    const uint8_t *codes = read_bin(&r, UINT32_MAX, &n);
+    r.failed = r.failed || n > RECORDS_MAX;
+    for (uint32_t i = 0; i < n && !r.failed; i++) {
+        r.failed = codes[i] >= STEP_CODES;
     }
     int rc = records_end(&r, n);
     if (rc >= 0) {

@@ -1,0 +1,300 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "proto_cases.h"
+
+static buffer_t b;
+static batch_t batch;
+
+static int clear(void **state)
+{
+    (void)state;
+    buffer_done(&b);
+    return 0;
+}
+
+static void assert_command(int expected)
+{
+    assert_false(b.failed);
+    assert_int_equal(proto_command(b.data, b.len, NULL), expected);
+}
+
+/* --- DELIVER --- */
+
+static delivery_record_t deliveries[RECORDS_MAX];
+
+static int deliver(const buffer_t *frame)
+{
+    return decode_deliver(frame->data, frame->len, deliveries);
+}
+
+static void deliver_comes_back(void **state)
+{
+    (void)state;
+    static uint8_t large[BODY_BYTES_MAX];
+    memset(large, 0xff, sizeof large);
+    const delivery_record_t given[] = {
+        {.id = {1, 1}, .token = 0, .legs = 0, .deliveries = 0, .body = "", .body_len = 0},
+        {.id = {CODEC_INT_MAX, SEQ_MAX},
+         .token = CODEC_INT_MAX,
+         .legs = 255,
+         .deliveries = UINT32_MAX,
+         .body = large,
+         .body_len = sizeof large},
+        {.id = {900, 42}, .token = 5, .legs = 3, .deliveries = 1, .body = "body", .body_len = 4},
+    };
+    deliver_begin(&batch, &b);
+    for (int i = 0; i < 3; i++) {
+        deliver_add(&batch, &given[i]);
+    }
+    batch_end(&batch);
+    assert_command(CMD_DELIVER);
+    assert_int_equal(deliver(&b), 3);
+    for (int i = 0; i < 3; i++) {
+        assert_true(deliveries[i].id.stream == given[i].id.stream);
+        assert_true(deliveries[i].id.seq == given[i].id.seq);
+        assert_true(deliveries[i].token == given[i].token);
+        assert_int_equal(deliveries[i].legs, given[i].legs);
+        assert_int_equal(deliveries[i].deliveries, given[i].deliveries);
+        assert_int_equal(deliveries[i].body_len, given[i].body_len);
+        assert_memory_equal(deliveries[i].body, given[i].body, given[i].body_len);
+        assert_true((const uint8_t *)deliveries[i].body >= b.data);
+        assert_true((const uint8_t *)deliveries[i].body <= b.data + b.len);
+    }
+}
+
+static void deliver_out_of_its_ranges(void **state)
+{
+    (void)state;
+    expect_only(deliver, "[10,[[900,1,5,3,0,\"bin:body\"],[900,2,6,3,0,\"bin:\"]]]", 2);
+    expect_only(deliver, "[10,[]]", 0);
+    refuse(deliver, "[10,[[0,1,5,3,0,\"bin:body\"]]]");
+    refuse(deliver, "[10,[[900,0,5,3,0,\"bin:body\"]]]");
+    refuse(deliver, "[10,[[900,1099511627776,5,3,0,\"bin:body\"]]]");
+    refuse(deliver, "[10,[[900,1,5,256,0,\"bin:body\"]]]");
+    refuse(deliver, "[10,[[900,1,5,3,4294967296,\"bin:body\"]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"body\"]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:body\"],[900,2,6,3,0,\"body\"]]]");
+}
+
+static void a_body_of_65536_bytes_and_no_more(void **state)
+{
+    (void)state;
+    static uint8_t large[BODY_BYTES_MAX + 1];
+    delivery_record_t d = {.id = {1, 1}, .body = large};
+    for (uint32_t extra = 0; extra <= 1; extra++) {
+        buffer_clear(&b);
+        d.body_len = BODY_BYTES_MAX + extra;
+        deliver_begin(&batch, &b);
+        deliver_add(&batch, &d);
+        batch_end(&batch);
+        assert_int_equal(deliver(&b), extra ? -EPROTO : 1);
+    }
+}
+
+static void records_up_to_4096(void **state)
+{
+    (void)state;
+    const delivery_record_t d = {.id = {1, 1}, .body = "", .body_len = 0};
+    deliver_begin(&batch, &b);
+    while (!batch_full(&batch)) {
+        deliver_add(&batch, &d);
+    }
+    assert_int_equal(batch.count, RECORDS_MAX);
+    batch_end(&batch);
+    assert_int_equal(deliver(&b), RECORDS_MAX);
+    /* One more than the limit is named for what it is. */
+    deliver_add(&batch, &d);
+    batch_end(&batch);
+    assert_command(CMD_DELIVER);
+    assert_int_equal(deliver(&b), -E2BIG);
+}
+
+static void a_full_frame_is_below_the_limit(void **state)
+{
+    (void)state;
+    static uint8_t large[BODY_BYTES_MAX];
+    const delivery_record_t d = {.id = {1, 1}, .body = large, .body_len = sizeof large};
+    deliver_begin(&batch, &b);
+    while (!batch_full(&batch)) {
+        deliver_add(&batch, &d);
+    }
+    assert_int_equal(batch.count, FRAME_BYTES_FULL / BODY_BYTES_MAX);
+    batch_end(&batch);
+    assert_true(b.len >= FRAME_BYTES_FULL && b.len < FRAME_BYTES_MAX);
+    assert_int_equal(deliver(&b), batch.count);
+}
+
+/* --- PROGRESS --- */
+
+static step_t steps[RECORDS_MAX];
+
+static int progress(const buffer_t *frame)
+{
+    uint64_t no;
+    memset(&no, UNTOUCHED, sizeof no);
+    int rc = decode_progress(frame->data, frame->len, &no, steps);
+    assert_untouched(rc, &no, sizeof no);
+    return rc;
+}
+
+static void progress_comes_back(void **state)
+{
+    (void)state;
+    uint64_t no;
+    const step_t given[] = {
+        {.id = {1, 1}, .text = {NULL, 0}},
+        {.id = {CODEC_INT_MAX, SEQ_MAX}, .token = CODEC_INT_MAX, .done = 255, .text = {"", 0}},
+        {.id = {900, 1}, .token = 5, .done = 1, .bad = 2, .text = {"gone", 4}},
+        {.id = {900, 2}, .token = 6, .op = OP_EXTEND, .ms = 3000, .text = {"", 0}},
+        {.id = {900, 3}, .token = 7, .op = OP_NACK, .ms = 0, .text = {"", 0}},
+        {.id = {900, 4}, .token = 8, .bad = 255, .op = OP_RELEASE, .ms = DURATION_MS_MAX, .text = {"", 0}},
+    };
+    const uint32_t n = sizeof given / sizeof *given;
+    progress_begin(&batch, &b, CODEC_INT_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        progress_add(&batch, &given[i]);
+    }
+    batch_end(&batch);
+    assert_command(CMD_PROGRESS);
+    assert_int_equal(decode_progress(b.data, b.len, &no, steps), n);
+    assert_true(no == CODEC_INT_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        assert_true(steps[i].id.stream == given[i].id.stream && steps[i].id.seq == given[i].id.seq);
+        assert_true(steps[i].token == given[i].token);
+        assert_int_equal(steps[i].done, given[i].done);
+        assert_int_equal(steps[i].bad, given[i].bad);
+        assert_int_equal(steps[i].op, given[i].op);
+        assert_int_equal(steps[i].ms, given[i].ms);
+        assert_int_equal(steps[i].text.len, given[i].text.len);
+        assert_non_null(steps[i].text.bytes);
+        assert_int_equal(
+            memcmp(steps[i].text.bytes, given[i].text.len ? given[i].text.bytes : "", given[i].text.len), 0);
+    }
+}
+
+static void a_step_that_says_only_done_is_short(void **state)
+{
+    (void)state;
+    const step_t brief = {.id = {1, 1}, .token = 1, .done = 3};
+    progress_begin(&batch, &b, 1);
+    size_t before = b.len;
+    progress_add(&batch, &brief);
+    batch_end(&batch);
+    assert_int_equal(b.len - before, 5);
+    memset(steps, UNTOUCHED, sizeof steps[0]);
+    assert_int_equal(progress(&b), 1);
+    assert_int_equal(steps[0].bad, 0);
+    assert_int_equal(steps[0].op, OP_NONE);
+    assert_int_equal(steps[0].ms, 0);
+    assert_int_equal(steps[0].text.len, 0);
+}
+
+static void progress_out_of_its_ranges(void **state)
+{
+    (void)state;
+    expect_only(progress, "[11,1,[[900,1,5,3]]]", 1);
+    expect_only(progress, "[11,1,[[900,1,5,3],[900,1,5,1,2,1,3000,\"why\"]]]", 2);
+    expect(progress, "[11,9223372036854775807,[]]", 0);
+    refuse(progress, "[11,0,[]]");
+    refuse(progress, "[11,1,[[0,1,5,3]]]");
+    refuse(progress, "[11,1,[[900,0,5,3]]]");
+    refuse(progress, "[11,1,[[900,1099511627776,5,3]]]");
+    refuse(progress, "[11,1,[[900,1,5,256]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,256,1,3000,\"why\"]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,2,4,3000,\"why\"]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,2,1,86400001,\"why\"]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,2,1,3000,\"bin:why\"]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,2]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,2,1]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,2,1,3000]]]");
+    refuse(progress, "[11,1,[[900,1,5]]]");
+}
+
+static void one_bad_step_refuses_them_all(void **state)
+{
+    (void)state;
+    refuse(progress, "[11,1,[[900,1,5,3],[900,2,6,3],[900,3,7]]]");
+    progress_begin(&batch, &b, 1);
+    const step_t good = {.id = {1, 1}, .done = 3};
+    for (int i = 0; i < RECORDS_MAX; i++) {
+        progress_add(&batch, &good);
+    }
+    batch_end(&batch);
+    assert_int_equal(progress(&b), RECORDS_MAX);
+    b.data[b.len - 1] = 0xff; /* -1 for the last mask */
+    assert_int_equal(progress(&b), -EPROTO);
+    b.data[b.len - 1] = 0x03;
+    progress_add(&batch, &good);
+    batch_end(&batch);
+    assert_int_equal(progress(&b), -E2BIG);
+}
+
+/* --- SETTLED --- */
+
+static int settled(const buffer_t *frame)
+{
+    struct {
+        uint64_t no;
+        const uint8_t *codes;
+    } got;
+    memset(&got, UNTOUCHED, sizeof got);
+    int rc = decode_settled(frame->data, frame->len, &got.no, &got.codes);
+    assert_untouched(rc, &got, sizeof got);
+    return rc;
+}
+
+static void settled_comes_back(void **state)
+{
+    (void)state;
+    static uint8_t codes[RECORDS_MAX];
+    const uint32_t counts[] = {0, 1, STEP_CODES, RECORDS_MAX};
+    for (uint32_t i = 0; i < RECORDS_MAX; i++) {
+        codes[i] = (uint8_t)(i % STEP_CODES);
+    }
+    for (int i = 0; i < 4; i++) {
+        uint64_t no;
+        const uint8_t *got;
+        buffer_clear(&b);
+        encode_settled(&b, CODEC_INT_MAX, codes, counts[i]);
+        assert_command(CMD_SETTLED);
+        assert_int_equal(decode_settled(b.data, b.len, &no, &got), counts[i]);
+        assert_true(no == CODEC_INT_MAX);
+        assert_int_equal(memcmp(got, codes, counts[i]), 0);
+    }
+}
+
+static void settled_out_of_its_ranges(void **state)
+{
+    (void)state;
+    static uint8_t codes[RECORDS_MAX + 1];
+    expect_only(settled, "[12,1,\"bin:\\u0000\\u0005\"]", 2);
+    refuse(settled, "[12,0,\"bin:\\u0000\"]");
+    refuse(settled, "[12,1,\"bin:\\u0000\\u0006\"]");
+    refuse(settled, "[12,1,\"bin:\\u007f\"]");
+    refuse(settled, "[12,1,\"\\u0000\"]");
+    encode_settled(&b, 1, codes, sizeof codes);
+    assert_int_equal(settled(&b), -E2BIG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(deliver_comes_back, clear),
+        cmocka_unit_test(deliver_out_of_its_ranges),
+        cmocka_unit_test_teardown(a_body_of_65536_bytes_and_no_more, clear),
+        cmocka_unit_test_teardown(records_up_to_4096, clear),
+        cmocka_unit_test_teardown(a_full_frame_is_below_the_limit, clear),
+        cmocka_unit_test_teardown(progress_comes_back, clear),
+        cmocka_unit_test_teardown(a_step_that_says_only_done_is_short, clear),
+        cmocka_unit_test(progress_out_of_its_ranges),
+        cmocka_unit_test_teardown(one_bad_step_refuses_them_all, clear),
+        cmocka_unit_test_teardown(settled_comes_back, clear),
+        cmocka_unit_test_teardown(settled_out_of_its_ranges, clear),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
