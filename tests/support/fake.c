@@ -1,0 +1,293 @@
+#include "tests/support/fake.h"
+
+#include "common/runtime/clock.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAY_EVERY_MS = 500, GIVEN_MAX = 4 * RECORDS_MAX };
+
+void fake_raw(fake_t *f, rig_t *rig, const char *endpoint)
+{
+    *f = (fake_t){.rig = rig, .socket = rig_dealer(rig, endpoint), .next_no = 1};
+    zmq_msg_init(&f->message);
+    f->deliveries = malloc(GIVEN_MAX * sizeof *f->deliveries);
+    f->tasks = malloc(GIVEN_MAX * sizeof *f->tasks);
+    assert_true(f->deliveries != NULL && f->tasks != NULL);
+}
+
+static void say_hello(fake_t *f)
+{
+    buffer_t b;
+
+    buffer_init(&b);
+    encode_hello(&b, &f->hello, f->held);
+    fake_send_buffer(f, &b);
+    buffer_done(&b);
+}
+
+static void greet(fake_t *f, role_t role, uint32_t window)
+{
+    f->hello.version_min = f->hello.version_max = PROTO_VERSION;
+    f->hello.role = role;
+    f->hello.session = clock_random_id();
+    f->hello.window = window;
+    say_hello(f);
+    fake_recv(f, CMD_WELCOME);
+}
+
+void fake_consumer(fake_t *f, rig_t *rig, const char *endpoint, uint32_t window)
+{
+    fake_raw(f, rig, endpoint);
+    greet(f, ROLE_CONSUMER, window);
+}
+
+void fake_worker(fake_t *f, rig_t *rig, const char *endpoint, const char *kind, const char *leg,
+                 uint32_t window)
+{
+    fake_raw(f, rig, endpoint);
+    snprintf(f->hello.kind, sizeof f->hello.kind, "%s", kind);
+    snprintf(f->hello.leg, sizeof f->hello.leg, "%s", leg);
+    greet(f, ROLE_WORKER, window);
+}
+
+void fake_close(fake_t *f)
+{
+    if (f->socket != NULL)
+        zmq_msg_close(&f->message);
+    rig_close(f->rig, f->socket);
+    free(f->deliveries);
+    free(f->tasks);
+    f->socket = NULL;
+    f->deliveries = NULL;
+    f->tasks = NULL;
+}
+
+void fake_bye(fake_t *f)
+{
+    buffer_t b;
+
+    buffer_init(&b);
+    encode_bye(&b);
+    fake_send_buffer(f, &b);
+    buffer_done(&b);
+}
+
+void fake_send(fake_t *f, const void *frame, size_t len)
+{
+    assert_int_equal(zmq_send(f->socket, frame, len, 0), (int)len);
+    f->said_ms = test_now_ms();
+}
+
+void fake_send_buffer(fake_t *f, buffer_t *frame)
+{
+    assert_false(frame->failed);
+    fake_send(f, frame->data, frame->len);
+    buffer_clear(frame);
+}
+
+/* What keeps a session alive while the test is busy with other things: a PING, or HELLO until there is one.
+ */
+static void keep_alive(fake_t *f)
+{
+    buffer_t b;
+
+    if (f->hello.session == 0 || test_now_ms() < f->said_ms + SAY_EVERY_MS)
+        return;
+    if (!f->welcomed) {
+        say_hello(f);
+        return;
+    }
+    buffer_init(&b);
+    encode_ping(&b, 0);
+    fake_send_buffer(f, &b);
+    buffer_done(&b);
+}
+
+/* Lists what it was given; their bodies go with the frame. */
+static void keep_given(fake_t *f, int command)
+{
+    uint64_t seen;
+    int n;
+
+    if (command == CMD_DELIVER) {
+        assert_true(f->deliveries_count + RECORDS_MAX <= GIVEN_MAX);
+        n = decode_deliver(f->frame, f->len, f->deliveries + f->deliveries_count);
+        assert_true(n >= 0);
+        f->deliveries_count += (size_t)n;
+    } else if (command == CMD_TASKS) {
+        assert_true(f->tasks_count + RECORDS_MAX <= GIVEN_MAX);
+        n = decode_tasks(f->frame, f->len, &seen, f->tasks + f->tasks_count);
+        assert_true(n >= 0);
+        f->tasks_count += (size_t)n;
+    }
+}
+
+int fake_recv_any(fake_t *f, int timeout_ms)
+{
+    int64_t until_ms = test_now_ms() + timeout_ms;
+    const char *why = "";
+
+    for (;;) {
+        zmq_pollitem_t item = {.socket = f->socket, .events = ZMQ_POLLIN};
+        int64_t left_ms = until_ms - test_now_ms();
+
+        keep_alive(f);
+        zmq_msg_close(&f->message);
+        zmq_msg_init(&f->message);
+        if (zmq_msg_recv(&f->message, f->socket, ZMQ_DONTWAIT) >= 0)
+            break;
+        if (left_ms <= 0)
+            return -1;
+        zmq_poll(&item, 1, left_ms < 100 ? left_ms : 100);
+    }
+    f->frame = zmq_msg_data(&f->message);
+    f->len = zmq_msg_size(&f->message);
+    int command = proto_command(f->frame, f->len, &why);
+    if (command < 0)
+        fail_msg("a program sent a malformed frame: %s", why);
+    if (command == CMD_WHO && f->hello.session != 0)
+        say_hello(f);
+    if (command == CMD_WELCOME) {
+        assert_int_equal(decode_welcome(f->frame, f->len, &f->welcome), 0);
+        f->welcomed = true;
+    }
+    keep_given(f, command);
+    return command;
+}
+
+bool fake_recv_within(fake_t *f, command_t command, int timeout_ms)
+{
+    int64_t until_ms = test_now_ms() + timeout_ms;
+
+    for (;;) {
+        int64_t left_ms = until_ms - test_now_ms();
+        int got = fake_recv_any(f, left_ms > 0 ? (int)left_ms : 0);
+
+        if (got == (int)command)
+            return true;
+        if (got < 0)
+            return false;
+    }
+}
+
+void fake_recv(fake_t *f, command_t command)
+{
+    if (!fake_recv_within(f, command, WAIT_MS))
+        fail_msg("no frame with command %d came", (int)command);
+}
+
+unsigned fake_recv_error(fake_t *f)
+{
+    error_t e;
+
+    fake_recv(f, CMD_ERROR);
+    assert_int_equal(decode_error(f->frame, f->len, &e), 0);
+    return e.code;
+}
+
+bool fake_given(fake_t *f, int timeout_ms)
+{
+    return f->deliveries_count > 0 || fake_recv_within(f, CMD_DELIVER, timeout_ms);
+}
+
+void fake_take(fake_t *f, delivery_record_t *ret, unsigned n)
+{
+    while (f->deliveries_count < n)
+        fake_recv(f, CMD_DELIVER);
+    memcpy(ret, f->deliveries, n * sizeof *ret);
+    f->deliveries_count -= n;
+    memmove(f->deliveries, f->deliveries + n, f->deliveries_count * sizeof *ret);
+}
+
+step_code_t fake_step(fake_t *f, const delivery_record_t *d, uint8_t done, uint8_t bad, step_op_t op,
+                      int64_t ms)
+{
+    const step_t step = {.id = d->id, .token = d->token, .done = done, .bad = bad, .op = op, .ms = ms};
+    const uint8_t *codes = NULL;
+    uint64_t no = f->next_no++, settled = 0;
+    buffer_t b;
+    batch_t batch;
+
+    buffer_init(&b);
+    progress_begin(&batch, &b, no);
+    progress_add(&batch, &step);
+    batch_end(&batch);
+    fake_send_buffer(f, &b);
+    buffer_done(&b);
+    do {
+        fake_recv(f, CMD_SETTLED);
+        assert_int_equal(decode_settled(f->frame, f->len, &settled, &codes), 1);
+    } while (settled != no);
+    return codes[0];
+}
+
+bool fake_tasked(fake_t *f, int timeout_ms)
+{
+    return f->tasks_count > 0 || fake_recv_within(f, CMD_TASKS, timeout_ms);
+}
+
+void fake_take_tasks(fake_t *f, task_record_t *ret, unsigned n)
+{
+    while (f->tasks_count < n)
+        fake_recv(f, CMD_TASKS);
+    memcpy(ret, f->tasks, n * sizeof *ret);
+    f->tasks_count -= n;
+    memmove(f->tasks, f->tasks + n, f->tasks_count * sizeof *ret);
+}
+
+void fake_result(fake_t *f, const task_record_t *t, outcome_t outcome)
+{
+    const result_record_t result = {.ref = t->ref, .try_no = t->try_no, .outcome = outcome};
+    buffer_t b;
+    batch_t batch;
+
+    buffer_init(&b);
+    results_begin(&batch, &b, f->next_no++);
+    results_add(&batch, &result);
+    batch_end(&batch);
+    fake_send_buffer(f, &b);
+    buffer_done(&b);
+}
+
+void fake_body(buffer_t *b, const char *name)
+{
+    write_map(b, 1);
+    write_str(b, "instance", strlen("instance"));
+    write_str(b, name, strlen(name));
+}
+
+void fake_publish(fake_t *f, uint64_t session, uint64_t number, const char *prefix, unsigned n)
+{
+    const publish_t publish = {.version = PROTO_VERSION, .session = session, .number = number};
+    buffer_t b, body;
+    batch_t batch;
+
+    buffer_init(&b);
+    buffer_init(&body);
+    publish_begin(&batch, &b, &publish);
+    for (unsigned i = 0; i < n; i++) {
+        char name[INSTANCE_BYTES_MAX + 1];
+
+        snprintf(name, sizeof name, "%s-%u", prefix, i);
+        buffer_clear(&body);
+        fake_body(&body, name);
+        publish_add(&batch, body.data, body.len);
+    }
+    batch_end(&batch);
+    fake_send_buffer(f, &b);
+    buffer_done(&body);
+    buffer_done(&b);
+}
+
+void fake_confirm(fake_t *f, confirm_t *ret)
+{
+    refusal_t *refusals = malloc(RECORDS_MAX * sizeof *refusals);
+
+    assert_non_null(refusals);
+    fake_recv(f, CMD_CONFIRM);
+    int rc = decode_confirm(f->frame, f->len, ret, refusals);
+    free(refusals);
+    assert_true(rc >= 0);
+}

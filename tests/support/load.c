@@ -1,0 +1,129 @@
+#include "tests/support/load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void load_init(load_t *l, rig_t *rig, const char *name, unsigned n, unsigned batch)
+{
+    char file[PROCESS_NAME_MAX + 16], clients[PROCESS_NAME_MAX];
+
+    *l = (load_t){.rig = rig, .batch = batch};
+    snprintf(l->name, sizeof l->name, "%s", name);
+    snprintf(file, sizeof file, "%.32s.journal", name);
+    rig_path(rig, file, l->journal);
+    test_write_file(l->journal, "", 0);
+    snprintf(file, sizeof file, "%.32s.requests", name);
+    rig_path(rig, file, l->requests);
+    test_write_file(l->requests, "", 0);
+    snprintf(clients, sizeof clients, "clients-%u", n);
+    const char *const arguments[] = {
+        "publish", "--clients", rig_endpoint(rig, clients), "--timeout", "30s", "--from", "-", NULL};
+    l->client = rig_program(rig, name, "mandrill", arguments);
+}
+
+static void append(const char *path, const char *text, size_t len)
+{
+    FILE *f = fopen(path, "a");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, len, f), len);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Whole lines only: what a kill cut off was not confirmed to anybody. */
+static void collect(load_t *l)
+{
+    char *out = test_read_file(l->client->out);
+    char *end = strrchr(out, '\n');
+
+    if (end != NULL) {
+        append(l->journal, out, (size_t)(end + 1 - out));
+        for (const char *at = out; at <= end; at++)
+            l->confirmed += *at == '\n';
+    }
+    free(out);
+    unlink(l->client->out);
+}
+
+static void next_client(load_t *l)
+{
+    char hosts[TEST_PATH_MAX];
+    size_t room = (size_t)l->batch * (PROCESS_NAME_MAX + 16), len = 0;
+    char *text = malloc(room);
+
+    assert_non_null(text);
+    for (unsigned i = 0; i < l->batch; i++)
+        len += (size_t)snprintf(text + len, room - len, "%s-%u\n", l->name, l->requested + i);
+    l->requested += l->batch;
+    append(l->requests, text, len);
+    snprintf(hosts, sizeof hosts, "%.200s.now", l->requests);
+    test_write_file(hosts, text, len);
+    free(text);
+    memcpy(l->client->in, hosts, sizeof hosts);
+    process_start(l->client);
+}
+
+void load_tick(load_t *l)
+{
+    if (process_running(l->client))
+        return;
+    if (l->client->starts > 0) {
+        collect(l);
+        l->failed += process_code(l->client) != 0;
+    }
+    next_client(l);
+}
+
+void load_kill(load_t *l)
+{
+    process_kill(l->client);
+}
+
+void load_finish(load_t *l)
+{
+    process_wait(l->client, WAIT_MS);
+    collect(l);
+    l->failed += process_code(l->client) != 0;
+}
+
+static void append_file(const char *path, const char *from)
+{
+    char *text = test_read_file(from);
+
+    append(path, text, strlen(text));
+    free(text);
+}
+
+void load_merge(const load_t *loads, unsigned n, const char *journal, const char *requests)
+{
+    for (unsigned i = 0; i < n; i++) {
+        append_file(journal, loads[i].journal);
+        append_file(requests, loads[i].requests);
+    }
+}
+
+checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *requests)
+{
+    static unsigned runs;
+    checked_t v = {0};
+    char name[PROCESS_NAME_MAX], file[PROCESS_NAME_MAX], path[TEST_PATH_MAX];
+
+    snprintf(name, sizeof name, "checker-%u", runs++);
+    snprintf(file, sizeof file, "saved-%u.db", n);
+    rig_path(rig, file, path);
+    const char *const arguments[] = {
+        "--saved", path, "--journal", journal, requests != NULL ? "--requested" : NULL, requests, NULL};
+    process_t *p = rig_spawn(rig, name, "checker", arguments);
+    v.code = process_wait(p, WAIT_MS);
+    char *out = test_read_file(p->out);
+    int read = sscanf(out, "confirmed %llu saved %llu lost %llu unexpected %llu duplicate %llu", &v.confirmed,
+                      &v.saved, &v.lost, &v.unexpected, &v.duplicate);
+    char *why = test_read_file(p->log);
+    fprintf(stderr, "%s%s", why, out);
+    free(why);
+    free(out);
+    assert_int_equal(read, 5);
+    return v;
+}

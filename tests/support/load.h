@@ -1,0 +1,50 @@
+/* Load with a journal: one `mandrill publish --from -` after the other, each for a batch of hosts that nobody
+ * else asks for, and the checker's verdict over them. Driven by load_tick(), which belongs into every wait.
+ */
+#ifndef MANDRILL_TEST_LOAD_H
+#define MANDRILL_TEST_LOAD_H
+
+#include "tests/support/rig.h"
+
+typedef struct {
+    rig_t *rig;
+    char name[PROCESS_NAME_MAX];
+    process_t *client;
+    unsigned batch; /* hosts a client */
+    unsigned requested, confirmed;
+    unsigned failed; /* clients that did not end with 0 */
+    char journal[TEST_PATH_MAX], requests[TEST_PATH_MAX];
+} load_t;
+
+/* To publisher n of the rig. */
+void load_init(load_t *l, rig_t *rig, const char *name, unsigned n, unsigned batch);
+/* Takes up what the last client confirmed and starts the next when it has ended. */
+void load_tick(load_t *l);
+/* kill -9 in the middle of it; what it had printed counts. */
+void load_kill(load_t *l);
+/* Waits for the last client. */
+void load_finish(load_t *l);
+
+/* The journals and requests of several loads in one file each. */
+void load_merge(const load_t *loads, unsigned n, const char *journal, const char *requests);
+
+#define LOAD_UNTIL(load, condition)                                                                          \
+    do {                                                                                                     \
+        int64_t load_until_ms_ = test_now_ms() + WAIT_MS;                                                    \
+        while (!(condition)) {                                                                               \
+            if (test_now_ms() > load_until_ms_)                                                              \
+                fail_msg("waited %d ms under load for: %s", (int)WAIT_MS, #condition);                       \
+            load_tick(load);                                                                                 \
+            test_pause();                                                                                    \
+        }                                                                                                    \
+    } while (0)
+
+typedef struct {
+    int code; /* the checker's exit code */
+    unsigned long long confirmed, saved, lost, unexpected, duplicate;
+} checked_t;
+
+/* Runs the checker over saved-n.db, a journal and a list of requests (NULL: not judged). */
+checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *requests);
+
+#endif
