@@ -112,6 +112,15 @@ process_t *start_restart(rig_t *rig, unsigned n, unsigned consumers, const char 
     return start_worker(rig, "restart", n, "mandrill-worker", &a, consumers, args);
 }
 
+void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS])
+{
+    programs[0] = start_publisher(rig, 0, ARGS("--ack-deadline", "2s", "--max-deliveries", "1000"));
+    programs[1] = start_consumer(rig, 0, 1,
+                                 ARGS("--extend", "600ms", "--extend-every", "400ms", "--max-tries", "1000"));
+    programs[2] = start_save(rig, 0, 1, NO_ARGS);
+    programs[3] = start_restart(rig, 0, 1, ARGS("--simulate", "0..20"));
+}
+
 process_t *publish_program(rig_t *rig, const char *name, unsigned n, const char *hosts_file)
 {
     char hosts[TEST_PATH_MAX];

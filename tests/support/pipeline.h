@@ -23,6 +23,11 @@ process_t *start_publisher_as(rig_t *rig, unsigned n, const char *program, const
 process_t *start_save_as(rig_t *rig, unsigned n, const char *program, unsigned consumers,
                          const char *const *args);
 
+enum { PIPELINE_PROGRAMS = 4 };
+/* Publisher, consumer, save and restart worker, in this order, with short deadlines and with limits that
+ * nothing a fault test does will reach: a dead letter would be rightful there, and no answer. */
+void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS]);
+
 /* `mandrill publish` for a list of hosts in a file of the rig (made by write_hosts), not yet started: to
  * publisher n. Its stdout is the journal. */
 process_t *publish_program(rig_t *rig, const char *name, unsigned n, const char *hosts_file);
