@@ -1,15 +1,15 @@
 /* The consumer's gather: what is held, which legs of it are open, which task goes next, when to extend and
  * what to report. Pure.
  *
- * Life of a leg:      WAITING (in its leg's queue) --give--> RUNNING --result--> DONE | BAD | BACKOFF
- * --due--> WAITING Life of a message:  OPEN --every leg ended--> REPORTING (its final step was handed out)
- * --SETTLED--> gone
+ *   leg:      WAITING (in its leg's queue) --give--> RUNNING --result--> DONE | BAD | BACKOFF --due-->
+ * WAITING message:  OPEN --every leg ended--> ENDED (its final step is due or on its way) --SETTLED--> gone
  *
  * Legs here are the consumer's numbers (0..LEGS_MAX-1); the caller maps each publisher's bits to them. A
  * source is the caller's number of the publisher (0..SOURCES_MAX-1), a worker that of the worker. A task's
  * ref is (generation << 32 | slot * LEGS_MAX + leg): a result finds its message without a search, and one for
- * a slot that was given to another message since is recognised as late. Ownership: bodies are copied in;
- * tasks point to them until the next call that changes the gather. */
+ * a slot that was given to another message since is recognised as late. Generations start at random, so that
+ * a ref of a former process is late too. Ownership: bodies are copied in; tasks and steps point into the
+ * gather until the next call that changes it. */
 #ifndef MANDRILL_GATHER_H
 #define MANDRILL_GATHER_H
 
@@ -17,7 +17,12 @@
 #include "common/core/proto.h"
 
 enum { SOURCES_MAX = 64 };
-#define GATHER_NO_WORKER UINT32_MAX
+
+/* The leg of a task: a result counts only from a worker of that leg. */
+static inline uint32_t gather_ref_leg(uint64_t ref)
+{
+    return (uint32_t)(ref % LEGS_MAX);
+}
 
 typedef struct {
     uint32_t messages_max;   /* held at once */
@@ -52,7 +57,7 @@ typedef enum {
 
 typedef struct {
     uint32_t slot;
-    uint32_t generation;
+    uint32_t lease; /* names one delivery of the slot's message: an answer to an older one means nothing */
     uint32_t source;
     message_id_t id;
     uint64_t token;
@@ -68,8 +73,8 @@ typedef struct gather gather_t;
 gather_t *gather_new(const gather_limits_t *limits);
 void gather_destroy(gather_t **g);
 
-/* 1: new. 0: held already: the newer token is taken, nothing runs twice. -ENOSPC: full (the publisher broke
- * its credit). -ENOMEM. */
+/* 1: new. 0: held already: a newer token is taken, with the source that brings it, and the legs that are
+ * still open; nothing runs twice. -ENOSPC: full (the publisher broke its credit). -ENOMEM. */
 int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms);
 
 /* Tasks that wait for a worker of the leg. */
@@ -83,8 +88,8 @@ void gather_ungive(gather_t *g, uint64_t ref);
  * ended the worker's current task (its credit comes back). */
 gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t *r, int64_t now_ms,
                              message_id_t *ret_id, bool *ret_freed);
-/* The worker is gone: what it was running waits again. costs_try: as a TRANSIENT result; else as if never
- * given. Returns how many. */
+/* The worker is gone: what it was running waits again, first in its queue. costs_try: the try is counted, and
+ * the last one allowed ends the leg badly; else as if never given. Returns how many it had. */
 uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool costs_try, int64_t now_ms);
 /* The worker is back and holds only these refs (sorted): the rest waits again and costs nothing. Returns how
  * many. */
@@ -95,31 +100,39 @@ uint32_t gather_worker_holds(gather_t *g, uint32_t worker, const uint64_t *refs,
 size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t *ret, size_t max);
 /* Every message of the source that is held gets an extension step now: after a new WELCOME. */
 void gather_extend_all(gather_t *g, uint32_t source, int64_t now_ms);
-/* The answer to a step. True when the message left the gather. After STALE or GONE its waiting tasks are
- * dropped, running ones still count. */
-bool gather_settled(gather_t *g, uint32_t slot, uint32_t generation, bool final, step_code_t code);
+/* When a step of the source is due; INT64_MIN: at once, INT64_MAX: nothing. */
+int64_t gather_steps_ms(const gather_t *g, uint32_t source);
+/* The answer to a step. True when the message left the gather. When the publisher does not count it as ours
+ * any more (all but KEPT), its waiting tasks are dropped, and running ones still count. */
+bool gather_settled(gather_t *g, uint32_t slot, uint32_t lease, bool final, step_code_t code);
+/* Nobody will answer for this source again: its messages go, running tasks are let run out. */
+void gather_source_gone(gather_t *g, uint32_t source);
 /* Drain: hands out a release step for every message of which no task runs, and for the others as their tasks
  * end. */
-void gather_release(gather_t *g, int64_t now_ms);
+void gather_release(gather_t *g);
 /* Backoffs that are over: back to their queues. Call before giving. */
 void gather_tick(gather_t *g, int64_t now_ms);
-int64_t gather_next_ms(const gather_t *g); /* INT64_MAX for never */
+int64_t gather_next_ms(const gather_t *g); /* when it is due; INT64_MAX for never */
 
 /* What is held of a source, for HELLO: pairs of stream, seq. Returns how many numbers were written. */
 size_t gather_held(const gather_t *g, uint32_t source, uint64_t *ret, size_t max);
-/* For log lines: facts about a held message by slot. */
+/* For log lines: facts about a held message, by its step. */
 typedef struct {
     message_id_t id;
     uint32_t source;
     uint32_t extended; /* times */
-    uint8_t done, bad;
+    uint8_t legs, done, bad;
+    uint8_t running; /* tasks at workers */
     const void *body;
     uint32_t body_len;
 } gather_view_t;
-bool gather_view(const gather_t *g, uint32_t slot, uint32_t generation, gather_view_t *ret);
+bool gather_view(const gather_t *g, uint32_t slot, uint32_t lease, gather_view_t *ret);
+/* For SIGUSR1: calls `each` for every held message. */
+void gather_each(const gather_t *g, void (*each)(void *arg, const gather_view_t *view), void *arg);
 
 typedef struct {
-    uint32_t held, reporting;
+    uint32_t held;
+    uint32_t reporting; /* of them: every leg has ended, the publisher has not answered */
     uint32_t waiting[LEGS_MAX], running[LEGS_MAX], backing_off[LEGS_MAX];
     uint64_t done[LEGS_MAX], bad[LEGS_MAX], retries[LEGS_MAX], late; /* counts since the start */
     uint64_t extended;

@@ -23,6 +23,8 @@ int roster_join(roster_t *r, uint32_t worker, uint32_t leg, const char *kind, ui
 void roster_leave(roster_t *r, uint32_t worker);
 bool roster_has(const roster_t *r, uint32_t worker);
 void roster_window(roster_t *r, uint32_t worker, uint32_t window);
+/* Not picked while on hold: nothing can be sent to it for the moment. Its window still counts. */
+void roster_hold(roster_t *r, uint32_t worker, bool hold);
 uint32_t roster_pick(const roster_t *r, uint32_t leg); /* ROSTER_NONE: nobody has credit */
 void roster_gave(roster_t *r, uint32_t worker, uint32_t n);
 void roster_freed(roster_t *r, uint32_t worker, uint32_t n);
@@ -31,9 +33,10 @@ uint32_t roster_outstanding(const roster_t *r, uint32_t worker);
 uint32_t roster_credit(const roster_t *r, uint32_t worker);
 uint32_t roster_workers(const roster_t *r, uint32_t leg);
 uint64_t roster_capacity(const roster_t *r, uint32_t leg); /* sum of windows */
-const char *roster_kind(const roster_t *r, uint32_t leg);  /* NULL: no worker */
+uint64_t roster_leg_outstanding(const roster_t *r, uint32_t leg);
+const char *roster_kind(const roster_t *r, uint32_t leg); /* NULL: no worker */
 /* The consumer's own window for its publishers: what the scarcest of `legs` (bits) can take plus a batch, 0
- * when one has no worker, never above max. */
+ * when one has no worker or none that takes anything, never above max. */
 uint32_t roster_consumer_window(const roster_t *r, uint8_t legs, uint32_t batch, uint32_t max);
 
 #endif

@@ -1,0 +1,252 @@
+/* What the gather reports to the publishers, and what their answers mean. */
+#include "common/core/gather_internal.h"
+#include <assert.h>
+
+/* Every leg has ended, or is let go: one last step, and its answer ends the message here. */
+static void entry_end(gather_t *g, uint32_t slot, bool release)
+{
+    entry_t *e = &g->entries[slot];
+    gather_table_unlist(g, slot);
+    gather_table_stop_idle(g, slot, e->legs);
+    gather_table_state(g, e, ENTRY_ENDED);
+    e->release = release;
+    fifo_push(&g->sources[e->source].finals, &g->report_links, slot);
+}
+
+void gather_entry_review(gather_t *g, uint32_t slot)
+{
+    entry_t *e = &g->entries[slot];
+    if (e->state != ENTRY_OPEN)
+        return;
+    if (e->lost) {
+        if (e->running > 0 && entry_open_legs(e) != 0)
+            return;
+        if (entry_untold(e))
+            entry_end(g, slot, false);
+        else
+            gather_table_leave(g, slot);
+    } else if (entry_open_legs(e) == 0) {
+        entry_end(g, slot, false);
+    } else if (g->releasing) {
+        gather_table_stop_idle(g, slot, e->legs);
+        if (e->running == 0)
+            entry_end(g, slot, true);
+    }
+}
+
+void gather_entry_report_later(gather_t *g, uint32_t slot, int64_t now_ms)
+{
+    entry_t *e = &g->entries[slot];
+    if (e->lost || links_in(&g->report_links, slot))
+        return;
+    e->report_ms = now_ms + g->limits.report_after_ms;
+    fifo_push(&g->sources[e->source].reports, &g->report_links, slot);
+}
+
+void gather_entry_extend_later(gather_t *g, uint32_t slot, int64_t now_ms)
+{
+    entry_t *e = &g->entries[slot];
+    e->extend_ms = now_ms + g->limits.extend_every_ms;
+    fifo_push(&g->sources[e->source].extends, &g->extend_links, slot);
+}
+
+/* --- steps --- */
+
+static void fill_step(gather_t *g, uint32_t slot, step_op_t op, int64_t ms, gather_step_t *ret)
+{
+    entry_t *e = &g->entries[slot];
+    e->told_done = e->done;
+    e->told_bad = e->bad;
+    *ret = (gather_step_t){.slot = slot,
+                           .lease = e->lease,
+                           .source = e->source,
+                           .id = e->id,
+                           .token = e->token,
+                           .done = e->done,
+                           .bad = e->bad,
+                           .op = op,
+                           .ms = ms,
+                           .final = e->state == ENTRY_ENDED};
+    if (e->bad != 0 && e->text != NULL)
+        ret->text = (text_t){(const char *)e->text, e->text_len};
+}
+
+static void final_step(gather_t *g, uint32_t slot, int64_t now_ms, gather_step_t *ret)
+{
+    const entry_t *e = &g->entries[slot];
+    /* A release in the middle of a backoff leaves the rest of it to the publisher. */
+    int64_t ms = e->release && e->resume_ms > now_ms ? e->resume_ms - now_ms : 0;
+    fill_step(g, slot, e->release ? OP_RELEASE : OP_NONE, ms < DURATION_MS_MAX ? ms : DURATION_MS_MAX, ret);
+}
+
+static void extend_step(gather_t *g, uint32_t slot, int64_t now_ms, gather_step_t *ret)
+{
+    entry_t *e = &g->entries[slot];
+    gather_table_unlist(g, slot);
+    fill_step(g, slot, OP_EXTEND, g->limits.extend_ms, ret);
+    e->extended++;
+    g->extended++;
+    gather_entry_extend_later(g, slot, now_ms);
+}
+
+static bool report_is_due(const gather_t *g, const source_t *s, int64_t now_ms)
+{
+    return s->reports.count > 0 && g->entries[s->reports.first].report_ms <= now_ms;
+}
+
+static bool extend_is_due(const gather_t *g, const source_t *s, int64_t now_ms)
+{
+    return s->extends.count > 0 && g->entries[s->extends.first].extend_ms <= now_ms;
+}
+
+size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t *ret, size_t max)
+{
+    assert(source < SOURCES_MAX);
+    source_t *s = &g->sources[source];
+    size_t n = 0;
+    /* Extensions first: a lease that runs out while others are reported costs more than they gain. */
+    while (n < max && extend_is_due(g, s, now_ms))
+        extend_step(g, s->extends.first, now_ms, &ret[n++]);
+    while (n < max && s->finals.count > 0)
+        final_step(g, fifo_pop(&s->finals, &g->report_links), now_ms, &ret[n++]);
+    while (n < max && report_is_due(g, s, now_ms))
+        fill_step(g, fifo_pop(&s->reports, &g->report_links), OP_NONE, 0, &ret[n++]);
+    return n;
+}
+
+int64_t gather_steps_ms(const gather_t *g, uint32_t source)
+{
+    assert(source < SOURCES_MAX);
+    const source_t *s = &g->sources[source];
+    int64_t next_ms = INT64_MAX;
+    if (s->finals.count > 0)
+        return INT64_MIN;
+    if (s->reports.count > 0)
+        next_ms = g->entries[s->reports.first].report_ms;
+    if (s->extends.count > 0 && g->entries[s->extends.first].extend_ms < next_ms)
+        next_ms = g->entries[s->extends.first].extend_ms;
+    return next_ms;
+}
+
+void gather_extend_all(gather_t *g, uint32_t source, int64_t now_ms)
+{
+    assert(source < SOURCES_MAX);
+    const fifo_t *extends = &g->sources[source].extends;
+    for (uint32_t slot = extends->first; slot != FIFO_NONE; slot = g->extend_links.next[slot])
+        g->entries[slot].extend_ms = now_ms;
+}
+
+/* --- answers --- */
+
+static void lose(gather_t *g, uint32_t slot)
+{
+    entry_t *e = &g->entries[slot];
+    gather_table_unlist(g, slot);
+    gather_table_stop_idle(g, slot, e->legs);
+    e->lost = true;
+    gather_entry_review(g, slot);
+}
+
+static entry_t *entry_by_lease(const gather_t *g, uint32_t slot, uint32_t lease)
+{
+    if (slot >= g->capacity)
+        return NULL;
+    entry_t *e = &g->entries[slot];
+    bool held = e->state == ENTRY_OPEN || e->state == ENTRY_ENDED;
+    return held && e->lease == lease ? e : NULL;
+}
+
+bool gather_settled(gather_t *g, uint32_t slot, uint32_t lease, bool final, step_code_t code)
+{
+    const entry_t *e = entry_by_lease(g, slot, lease);
+    if (e == NULL)
+        return false;
+    if (final)
+        gather_table_leave(g, slot);
+    else if (code != STEP_KEPT && e->state == ENTRY_OPEN && !e->lost)
+        lose(g, slot);
+    return e->state != ENTRY_OPEN && e->state != ENTRY_ENDED;
+}
+
+void gather_source_gone(gather_t *g, uint32_t source)
+{
+    assert(source < SOURCES_MAX);
+    for (uint32_t slot = 0; slot < g->capacity; slot++) {
+        const entry_t *e = &g->entries[slot];
+        if (e->source == source && (e->state == ENTRY_OPEN || e->state == ENTRY_ENDED))
+            gather_table_leave(g, slot);
+    }
+}
+
+void gather_release(gather_t *g)
+{
+    g->releasing = true;
+    for (uint32_t slot = 0; slot < g->capacity; slot++)
+        if (g->entries[slot].state == ENTRY_OPEN)
+            gather_entry_review(g, slot);
+}
+
+/* --- what others may know --- */
+
+size_t gather_held(const gather_t *g, uint32_t source, uint64_t *ret, size_t max)
+{
+    size_t n = 0;
+    for (uint32_t slot = 0; slot < g->capacity && n + 2 <= max; slot++) {
+        const entry_t *e = &g->entries[slot];
+        if (e->source != source || (e->state != ENTRY_OPEN && e->state != ENTRY_ENDED))
+            continue;
+        ret[n++] = e->id.stream;
+        ret[n++] = e->id.seq;
+    }
+    return n;
+}
+
+static gather_view_t view_of(const entry_t *e)
+{
+    return (gather_view_t){.id = e->id,
+                           .source = e->source,
+                           .extended = e->extended,
+                           .legs = e->legs,
+                           .done = e->done,
+                           .bad = e->bad,
+                           .running = e->running,
+                           .body = e->body,
+                           .body_len = e->body_len};
+}
+
+bool gather_view(const gather_t *g, uint32_t slot, uint32_t lease, gather_view_t *ret)
+{
+    const entry_t *e = entry_by_lease(g, slot, lease);
+    if (e == NULL)
+        return false;
+    *ret = view_of(e);
+    return true;
+}
+
+void gather_each(const gather_t *g, void (*each)(void *arg, const gather_view_t *view), void *arg)
+{
+    for (uint32_t slot = 0; slot < g->capacity; slot++) {
+        const entry_t *e = &g->entries[slot];
+        if (e->state != ENTRY_OPEN && e->state != ENTRY_ENDED)
+            continue;
+        gather_view_t view = view_of(e);
+        each(arg, &view);
+    }
+}
+
+void gather_gauges(const gather_t *g, gather_gauges_t *ret)
+{
+    gather_gauges_t gauges = {.held = g->states[ENTRY_OPEN] + g->states[ENTRY_ENDED],
+                              .reporting = g->states[ENTRY_ENDED],
+                              .late = g->late,
+                              .extended = g->extended};
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
+        gauges.waiting[leg] = g->waiting[leg].count;
+        gauges.running[leg] = g->running_legs[leg];
+        gauges.backing_off[leg] = g->backing_off[leg];
+        gauges.done[leg] = g->done[leg];
+        gauges.bad[leg] = g->bad[leg];
+        gauges.retries[leg] = g->retries[leg];
+    }
+    *ret = gauges;
+}

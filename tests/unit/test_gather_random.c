@@ -1,0 +1,458 @@
+/* The gather among workers and publishers that do anything in any order: messages are redelivered while held,
+ * workers die, leave and answer late, answers to steps are late. After every move the tables must be sound,
+ * and a leg counts as done only when a worker has said so. In the end, when the faults stop, everything must
+ * be over. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/core/gather_internal.h"
+#include <errno.h>
+#include <string.h>
+
+enum {
+    MESSAGES = 40,
+    LEGS = 3,
+    WORKERS = 5,
+    SOURCES = 2,
+    TASKS_KEPT = 4096,
+    STEPS_KEPT = 4096,
+    ROUNDS = 30,
+    MOVES = 4000,
+    HELD = 24
+};
+
+typedef struct {
+    uint64_t seq;
+    bool out; /* leased */
+    uint64_t token;
+    uint8_t open;   /* as the publisher knows */
+    uint8_t worked; /* legs that a worker has said OK to */
+    bool over;
+    uint32_t source;
+} model_t;
+
+typedef struct {
+    gather_task_t task;
+    uint32_t worker;
+    bool current; /* the gather counts it as the worker's */
+} given_t;
+
+typedef struct {
+    gather_t *g;
+    uint64_t random;
+    int64_t now_ms;
+    uint64_t token;
+    model_t messages[MESSAGES];
+    given_t given[TASKS_KEPT];
+    uint32_t given_count;
+    gather_step_t steps[STEPS_KEPT];
+    uint32_t steps_first, steps_end;
+    bool calm; /* no more faults */
+} world_t;
+
+static uint32_t draw(world_t *w, uint32_t n)
+{
+    return (uint32_t)(random_next(&w->random) % n);
+}
+
+/* --- soundness of the tables --- */
+
+static void check_entry(const gather_t *g, uint32_t slot)
+{
+    const entry_t *e = &g->entries[slot];
+    uint32_t running = 0;
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
+        uint32_t n = slot * LEGS_MAX + leg;
+        const task_t *t = &g->tasks[n];
+        bool listed = t->state == TASK_WAITING || t->state == TASK_RUNNING;
+        assert_int_equal(links_in(&g->task_links, n), listed);
+        assert_int_equal(heap_has(&g->backoffs, n), t->state == TASK_BACKOFF);
+        running += t->state == TASK_RUNNING;
+        bool open = entry_open_legs(e) >> leg & 1;
+        if (e->state == ENTRY_OPEN && !e->lost && !g->releasing)
+            assert_true(open ? t->state != TASK_NONE : t->state == TASK_NONE || t->state == TASK_RUNNING);
+        if (e->state == ENTRY_ENDED || e->state == ENTRY_SPENT)
+            assert_true(t->state == TASK_NONE || t->state == TASK_RUNNING);
+        if (e->state == ENTRY_FREE)
+            assert_int_equal(t->state, TASK_NONE);
+    }
+    if (e->state == ENTRY_FREE) {
+        assert_true(links_in(&g->extend_links, slot));
+        return;
+    }
+    assert_int_equal(e->running, running);
+    assert_int_equal(e->done & e->bad, 0);
+    bool held = e->state == ENTRY_OPEN || e->state == ENTRY_ENDED;
+    assert_int_equal(gather_table_find(g, e->id) == slot, held);
+    assert_int_equal(links_in(&g->extend_links, slot), e->state == ENTRY_OPEN && !e->lost);
+    if (e->state == ENTRY_OPEN) {
+        assert_true(entry_open_legs(e) != 0);
+        assert_true(e->running > 0 || !(e->lost || g->releasing));
+        assert_int_equal(links_in(&g->report_links, slot), !e->lost && entry_untold(e));
+    }
+    if (e->state == ENTRY_SPENT)
+        assert_true(e->running > 0);
+}
+
+static void check_order(const gather_t *g, const source_t *s)
+{
+    int64_t last_ms = INT64_MIN;
+    for (uint32_t slot = s->extends.first; slot != FIFO_NONE; slot = g->extend_links.next[slot]) {
+        assert_true(g->entries[slot].extend_ms >= last_ms);
+        last_ms = g->entries[slot].extend_ms;
+    }
+    last_ms = INT64_MIN;
+    for (uint32_t slot = s->reports.first; slot != FIFO_NONE; slot = g->report_links.next[slot]) {
+        assert_true(g->entries[slot].report_ms >= last_ms);
+        last_ms = g->entries[slot].report_ms;
+    }
+}
+
+static void check(const world_t *w)
+{
+    const gather_t *g = w->g;
+    uint32_t held = 0, states[ENTRY_STATES] = {0};
+    for (uint32_t slot = 0; slot < g->capacity; slot++) {
+        check_entry(g, slot);
+        states[g->entries[slot].state]++;
+    }
+    assert_memory_equal(states, g->states, sizeof states);
+    held = states[ENTRY_OPEN] + states[ENTRY_ENDED];
+    assert_int_equal(g->index.count, held);
+    assert_int_equal(g->spare.count, states[ENTRY_FREE]);
+    for (uint32_t source = 0; source < SOURCES; source++)
+        check_order(g, &g->sources[source]);
+    uint32_t current[WORKERS] = {0};
+    for (uint32_t i = 0; i < w->given_count; i++)
+        if (w->given[i].current)
+            current[w->given[i].worker]++;
+    for (uint32_t worker = 0; worker < WORKERS; worker++)
+        assert_int_equal(g->running[worker].count, current[worker]);
+}
+
+/* --- the publishers --- */
+
+static void fill(world_t *w, model_t *m)
+{
+    *m = (model_t){.seq = m->seq + MESSAGES, .open = (uint8_t)(1 + draw(w, (1 << LEGS) - 1))};
+}
+
+static model_t *find(world_t *w, message_id_t id)
+{
+    model_t *m = &w->messages[id.seq % MESSAGES];
+    return m->seq == id.seq ? m : NULL;
+}
+
+static void deliver(world_t *w)
+{
+    model_t *m = &w->messages[draw(w, MESSAGES)];
+    if (m->over && !w->calm)
+        fill(w, m);
+    if (m->over || (m->out && (w->calm || draw(w, 20) != 0)))
+        return;
+    if (!w->calm && draw(w, 8) == 0)
+        m->source = draw(w, SOURCES);
+    gather_message_t message = {.source = m->source,
+                                .id = {.stream = 7, .seq = m->seq},
+                                .token = ++w->token,
+                                .legs = m->open,
+                                .body = "0123456789",
+                                .body_len = draw(w, 11)};
+    int error = gather_deliver(w->g, &message, w->now_ms);
+    assert_true(error == 0 || error == 1 || error == -ENOSPC);
+    if (error >= 0) {
+        m->out = true;
+        m->token = w->token;
+    }
+}
+
+static step_code_t settle(world_t *w, const gather_step_t *s)
+{
+    model_t *m = find(w, s->id);
+    if (m == NULL || m->over)
+        return STEP_GONE;
+    /* Never done what no worker has said. */
+    assert_int_equal(s->done & ~m->worked, 0);
+    m->open &= (uint8_t)~s->done;
+    bool current = m->out && s->token == m->token;
+    if (m->open == 0) {
+        m->over = true;
+        return STEP_DONE;
+    }
+    if (!current)
+        return STEP_STALE;
+    if ((m->open & ~s->bad) == 0) {
+        m->over = true;
+        return STEP_DEAD;
+    }
+    if (s->op == OP_RELEASE) {
+        m->out = false;
+        return STEP_RETURNED;
+    }
+    return STEP_KEPT;
+}
+
+static void answer_steps(world_t *w)
+{
+    for (uint32_t n = draw(w, 8); n > 0 && w->steps_first < w->steps_end; n--) {
+        const gather_step_t step = w->steps[w->steps_first++ % STEPS_KEPT], *s = &step;
+        step_code_t code = settle(w, s);
+        if (w->calm || draw(w, 10) != 0)
+            gather_settled(w->g, s->slot, s->lease, s->final, code);
+        else /* the answer is lost: the step is sent again */
+            w->steps[w->steps_end++ % STEPS_KEPT] = step;
+        if (!w->calm && draw(w, 10) == 0) /* sent twice, answered twice */
+            gather_settled(w->g, s->slot, s->lease, s->final, settle(w, s));
+        model_t *m = find(w, s->id);
+        if (s->final && code == STEP_KEPT && m != NULL)
+            m->out = false;
+    }
+}
+
+static void take_steps(world_t *w)
+{
+    uint32_t source = draw(w, SOURCES);
+    uint32_t room = STEPS_KEPT - (w->steps_end - w->steps_first);
+    gather_step_t steps[4];
+    uint32_t max = room < 4 ? room : 4;
+    size_t n = gather_steps(w->g, source, w->now_ms, steps, max);
+    for (size_t i = 0; i < n; i++)
+        w->steps[w->steps_end++ % STEPS_KEPT] = steps[i];
+    if (n == 0 && max > 0)
+        assert_true(gather_steps_ms(w->g, source) > w->now_ms);
+}
+
+/* A lease that ran out without the gather's knowing; also how what was never answered comes back. */
+static void expire(world_t *w)
+{
+    model_t *m = &w->messages[draw(w, MESSAGES)];
+    if (draw(w, w->calm ? 4 : 50) == 0)
+        m->out = false;
+}
+
+/* --- the workers --- */
+
+static void give(world_t *w)
+{
+    uint32_t leg = draw(w, LEGS), worker = draw(w, WORKERS);
+    given_t *given = &w->given[w->given_count];
+    if (w->given_count == TASKS_KEPT || !gather_give(w->g, leg, worker, &given->task))
+        return;
+    for (uint32_t i = w->given_count; i-- > 0;) {
+        const given_t *other = &w->given[i];
+        if (other->task.record.ref != given->task.record.ref)
+            continue;
+        assert_false(other->current);
+        /* One that has lost a task and got it again answers once. */
+        if (other->worker == worker && other->task.record.try_no == given->task.record.try_no) {
+            w->given[i] = w->given[w->given_count - 1];
+            w->given[w->given_count - 1] = *given;
+            given = &w->given[--w->given_count];
+        }
+    }
+    given->worker = worker;
+    given->current = true;
+    w->given_count++;
+    if (!w->calm && draw(w, 30) == 0) {
+        gather_ungive(w->g, given->task.record.ref);
+        w->given_count--;
+    }
+}
+
+static void forget(world_t *w, uint32_t i)
+{
+    w->given[i] = w->given[--w->given_count];
+}
+
+static void result(world_t *w)
+{
+    if (w->given_count == 0)
+        return;
+    uint32_t i = draw(w, w->given_count);
+    given_t given = w->given[i];
+    result_record_t r = {.ref = given.task.record.ref,
+                         .try_no = given.task.record.try_no,
+                         .outcome = draw(w, 2) == 0 ? OUTCOME_OK : (outcome_t)draw(w, OUTCOMES),
+                         .ms = draw(w, 3) * 100,
+                         .text = {"why", draw(w, 4)}};
+    model_t *m = find(w, given.task.record.id);
+    if (r.outcome == OUTCOME_OK && m != NULL)
+        m->worked |= (uint8_t)(1u << given.task.leg);
+    bool freed;
+    message_id_t id;
+    gather_taken_t taken = gather_result(w->g, given.worker, &r, w->now_ms, &id, &freed);
+    assert_int_equal(freed, given.current);
+    if (taken != TAKEN_LATE)
+        assert_int_equal(id.seq, given.task.record.id.seq);
+    if (given.current)
+        forget(w, i);
+    else if (draw(w, 2) == 0)
+        forget(w, i);
+}
+
+static void lose_worker(world_t *w)
+{
+    uint32_t worker = draw(w, WORKERS);
+    uint64_t refs[2];
+    size_t kept = 0;
+    bool holds = draw(w, 2) == 0;
+    for (uint32_t i = 0; i < w->given_count; i++) {
+        given_t *given = &w->given[i];
+        if (given->worker != worker || !given->current)
+            continue;
+        if (holds && kept < 1)
+            refs[kept++] = given->task.record.ref;
+        else
+            given->current = false; /* its answer may still come */
+    }
+    if (holds)
+        gather_worker_holds(w->g, worker, refs, kept);
+    else
+        gather_worker_gone(w->g, worker, draw(w, 2) == 0, w->now_ms);
+}
+
+static void move(world_t *w)
+{
+    switch (draw(w, 16)) {
+    case 0:
+    case 1:
+        deliver(w);
+        break;
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+        give(w);
+        break;
+    case 6:
+    case 7:
+    case 8:
+        result(w);
+        break;
+    case 9:
+    case 10:
+        take_steps(w);
+        break;
+    case 11:
+    case 12:
+        answer_steps(w);
+        break;
+    case 13:
+        expire(w);
+        break;
+    case 14:
+        w->now_ms += draw(w, 300);
+        gather_tick(w->g, w->now_ms);
+        assert_true(gather_next_ms(w->g) > w->now_ms);
+        break;
+    default:
+        if (!w->calm && draw(w, 8) == 0)
+            lose_worker(w);
+        if (!w->calm && draw(w, 100) == 0)
+            gather_extend_all(w->g, draw(w, SOURCES), w->now_ms);
+        if (!w->calm && draw(w, 200) == 0)
+            gather_source_gone(w->g, draw(w, SOURCES));
+        break;
+    }
+    check(w);
+}
+
+static bool all_over(const world_t *w)
+{
+    for (uint32_t i = 0; i < MESSAGES; i++)
+        if (!w->messages[i].over)
+            return false;
+    gather_gauges_t gauges;
+    gather_gauges(w->g, &gauges);
+    return gauges.held == 0 && w->given_count == 0;
+}
+
+static void run(uint64_t seed)
+{
+    static world_t w;
+    gather_limits_t limits = {.messages_max = HELD,
+                              .extend_ms = 3000,
+                              .extend_every_ms = 2000,
+                              .report_after_ms = 100,
+                              .max_tries = 4,
+                              .backoff = {.base_ms = 50, .factor = 2, .cap_ms = 1000},
+                              .seed = seed};
+    memset(&w, 0, sizeof w);
+    w.g = gather_new(&limits);
+    w.random = seed;
+    for (uint32_t i = 0; i < MESSAGES; i++) {
+        w.messages[i].seq = i;
+        fill(&w, &w.messages[i]);
+    }
+    for (uint32_t i = 0; i < MOVES; i++)
+        move(&w);
+    w.calm = true;
+    for (uint32_t i = 0; i < 100 * MOVES && !all_over(&w); i++)
+        move(&w);
+    assert_true(all_over(&w));
+    assert_int_equal(w.g->slab.bytes_used, 0);
+    gather_destroy(&w.g);
+}
+
+static void test_everything_ends(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++)
+        run(seed);
+}
+
+/* The same, but in the middle the process is told to stop: what runs is let run out, all else goes back. */
+static void test_a_drain_ends(void **state)
+{
+    (void)state;
+    static world_t w;
+    for (uint64_t seed = 100; seed < 100 + ROUNDS; seed++) {
+        gather_limits_t limits = {.messages_max = HELD,
+                                  .extend_every_ms = 2000,
+                                  .max_tries = 4,
+                                  .backoff = {50, 2, 1000},
+                                  .seed = seed};
+        memset(&w, 0, sizeof w);
+        w.g = gather_new(&limits);
+        w.random = seed;
+        for (uint32_t i = 0; i < MESSAGES; i++) {
+            w.messages[i].seq = i;
+            fill(&w, &w.messages[i]);
+        }
+        for (uint32_t i = 0; i < MOVES / 4; i++)
+            move(&w);
+        gather_release(w.g);
+        check(&w);
+        w.calm = true;
+        gather_gauges_t gauges;
+        gather_gauges(w.g, &gauges);
+        for (uint32_t i = 0; i < 10 * MOVES && gauges.held > 0; i++) {
+            if (draw(&w, 2) == 0)
+                result(&w);
+            else if (draw(&w, 2) == 0)
+                take_steps(&w);
+            else
+                answer_steps(&w);
+            w.now_ms += 10;
+            check(&w);
+            gather_gauges(w.g, &gauges);
+            for (uint32_t leg = 0; leg < LEGS; leg++)
+                assert_int_equal(gauges.waiting[leg] + gauges.backing_off[leg], 0);
+        }
+        assert_int_equal(gauges.held, 0);
+        gather_destroy(&w.g);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything_ends),
+        cmocka_unit_test(test_a_drain_ends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
