@@ -12,8 +12,8 @@ typedef struct {
     int64_t factor;
 } unit_t;
 
-static const unit_t durations[] = {
-    {"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 86400 * 1000}, {NULL, 0}};
+static const unit_t durations[] = {{"", 1},        {"ms", 1},       {"s", 1000}, {"m", 60000},
+                                   {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 static const unit_t sizes[] = {{"", 1},
                                {"k", INT64_C(1) << 10},
                                {"K", INT64_C(1) << 10},

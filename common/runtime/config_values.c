@@ -40,7 +40,7 @@ void config_variable(const char *name, char *text, size_t size)
 {
     snprintf(text, size, "MANDRILL_%s", name);
     for (char *p = text; *p; p++)
-        *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+        *p = (char)(*p == '-' ? '_' : toupper((unsigned char)*p));
 }
 
 /* Whether `known` is nearer to `name` than *distance, which it then replaces. */
