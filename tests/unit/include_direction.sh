@@ -71,7 +71,7 @@ self_test() {
         echo '#include "common/core/heap.h"' >"$root/common/core/good.c"
         printf '/* x */\n%s\n' "$include" >"$root/$file"
         told=$(check_tree "$root") && told="passed: $told"
-        if [ "$want" = pass ]; then want="passed: "; else want="$file:2: "*"$want"*; fi
+        if [ "$want" = pass ]; then want="passed: "; else want="$file:2: *$want*"; fi
         # shellcheck disable=SC2053 # $want is a pattern
         if [[ "$told" != $want ]]; then
             echo "FAILED: $include in $file: expected \"$want\", got \"$told\""
