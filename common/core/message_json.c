@@ -53,7 +53,7 @@ static void put_string(buffer_t *out, const char *s, uint32_t len)
     put(out, "\"");
 }
 
-/* The shortest digits that read back as the same number. JSON has no infinity and no NaN: null. */
+/* As few of 15 to 17 digits as read back as the same number. JSON has no infinity and no NaN: null. */
 static void put_real(buffer_t *out, double v)
 {
     char text[40];
