@@ -1,4 +1,4 @@
-/* MessagePack, the only file that knows it: a writer over msgpack-c's packer, a bounded check of whole
+/* MessagePack, which nothing else knows: a writer over msgpack-c's packer, a bounded check of whole
  * frames, and a reader that walks checked bytes in place. Rules of frames: docs/PROTOCOL.md section 2.
  *
  * Ownership: strings and bytes that a reader returns point into the frame and have no NUL behind them.

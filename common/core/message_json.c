@@ -12,40 +12,45 @@ static void put(buffer_t *out, const char *text)
     buffer_append(out, text, strlen(text));
 }
 
-/* What a character becomes inside a JSON string; NULL: it stays as it is. */
-static const char *json_escape(unsigned char c, char unicode[static 7])
+static bool stays(unsigned char c)
 {
+    return c >= 0x20 && c != '"' && c != '\\';
+}
+
+static void put_escape(buffer_t *out, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
     switch (c) {
     case '"':
-        return "\\\"";
+        put(out, "\\\"");
+        return;
     case '\\':
-        return "\\\\";
+        put(out, "\\\\");
+        return;
     case '\n':
-        return "\\n";
+        put(out, "\\n");
+        return;
     case '\r':
-        return "\\r";
+        put(out, "\\r");
+        return;
     case '\t':
-        return "\\t";
+        put(out, "\\t");
+        return;
     default:
-        break;
+        put(out, "\\u00");
+        buffer_append(out, &hex[c >> 4], 1);
+        buffer_append(out, &hex[c & 15], 1);
     }
-    if (c >= 0x20) {
-        return NULL;
-    }
-    snprintf(unicode, 7, "\\u%04x", c);
-    return unicode;
 }
 
 static void put_string(buffer_t *out, const char *s, uint32_t len)
 {
-    char unicode[7];
     uint32_t done = 0;
     put(out, "\"");
     for (uint32_t i = 0; i < len; i++) {
-        const char *escape = json_escape((unsigned char)s[i], unicode);
-        if (escape != NULL) {
+        if (!stays((unsigned char)s[i])) {
             buffer_append(out, s + done, i - done);
-            put(out, escape);
+            put_escape(out, (unsigned char)s[i]);
             done = i + 1;
         }
     }
