@@ -8,7 +8,8 @@
  * Nothing that has to be on disk takes effect before the commit: progress() and expire() only *stage*
  * changes; the caller writes what delivery_staged() lists in one transaction and then calls
  * delivery_commit(), or delivery_rollback() when the transaction failed. Several steps for one message in one
- * round become one change. What changes no disk counts at once: an extension, the end of a delay or of limbo.
+ * round become one change. What changes no disk counts at once: an extension, a release without a delay, the
+ * end of a delay or of limbo.
  *
  * Memory: 88 bytes and an index entry for each message in the table, which grows by doubling; bodies only of
  * READY messages that were added with one. A lease holds no body: a redelivery reads it from the outbox
@@ -131,7 +132,7 @@ size_t delivery_expire(delivery_t *d, int64_t now_ms, size_t max);
 /* When something is due next; INT64_MAX for never. */
 int64_t delivery_next_ms(const delivery_t *d);
 
-const delivery_change_t *delivery_staged(delivery_t *d, size_t *ret_n);
+const delivery_change_t *delivery_staged(const delivery_t *d, size_t *ret_n);
 void delivery_commit(delivery_t *d, int64_t now_ms, int64_t now_us,
                      histogram_t *latency); /* latency of each CHANGE_DELETE; may be NULL */
 void delivery_rollback(delivery_t *d);

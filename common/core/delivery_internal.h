@@ -49,8 +49,7 @@ typedef enum { FATE_KEEP, FATE_RETURN, FATE_BURY, FATE_DELETE } fate_t;
 typedef struct {
     uint32_t slot;
     fate_t fate;
-    bool expired;             /* for the gauge */
-    delivery_change_t change; /* the message as it will be; `kind` is filled in when listed */
+    bool expired; /* for the gauge */
 } stage_t;
 
 typedef struct {
@@ -79,10 +78,12 @@ struct delivery {
     fifo_t returned, fresh; /* READY */
     fifo_t dead;
 
-    /* As large as the table, so that staging cannot fail; only what a round needs is ever touched. */
+    /* What is staged, and what each of that is on disk: two arrays side by side, since the second is handed
+     * out as it is. As large as the table, so that staging cannot fail; only what a round needs is ever
+     * touched. */
     stage_t *stages;
+    delivery_change_t *changes;
     uint32_t stages_count;
-    delivery_change_t *changes; /* delivery_staged()'s answer */
 
     session_t sessions[SESSIONS_MAX];
     uint16_t open[SESSIONS_MAX]; /* numbers of the open ones */

@@ -4,20 +4,30 @@
 
 #include <assert.h>
 
-/* The stage of the message, begun with nothing changed. */
-static stage_t *stage(delivery_t *d, uint32_t slot)
+/* The place of the message's stage, begun with nothing changed. */
+static uint32_t stage(delivery_t *d, uint32_t slot)
 {
     entry_t *e = &d->entries[slot];
     if (e->stage == STAGE_NONE) {
         e->stage = d->stages_count++;
-        d->stages[e->stage] = (stage_t){
-            .slot = slot,
-            .fate = FATE_KEEP,
-            .change = {.id = e->id, .done = e->done, .bad = e->bad, .deliveries = e->deliveries},
-        };
+        d->stages[e->stage] = (stage_t){.slot = slot, .fate = FATE_KEEP};
+        d->changes[e->stage] = (delivery_change_t){
+            .id = e->id, .kind = CHANGE_MARK, .done = e->done, .bad = e->bad, .deliveries = e->deliveries};
         heap_remove(&d->heap, slot);
     }
-    return &d->stages[e->stage];
+    return e->stage;
+}
+
+static void set_fate(delivery_t *d, uint32_t place, fate_t fate)
+{
+    static const change_kind_t kinds[] = {
+        [FATE_KEEP] = CHANGE_MARK,
+        [FATE_RETURN] = CHANGE_MARK,
+        [FATE_BURY] = CHANGE_BURY,
+        [FATE_DELETE] = CHANGE_DELETE,
+    };
+    d->stages[place].fate = fate;
+    d->changes[place].kind = kinds[fate];
 }
 
 /* What the message will be with the commit. */
@@ -31,8 +41,8 @@ static outlook_t outlook(const delivery_t *d, const entry_t *e)
     if (e->stage == STAGE_NONE) {
         return (outlook_t){.fate = FATE_KEEP, .done = e->done, .bad = e->bad};
     }
-    const stage_t *s = &d->stages[e->stage];
-    return (outlook_t){.fate = s->fate, .done = s->change.done, .bad = s->change.bad};
+    const delivery_change_t *c = &d->changes[e->stage];
+    return (outlook_t){.fate = d->stages[e->stage].fate, .done = c->done, .bad = c->bad};
 }
 
 static int64_t clamp(int64_t value, int64_t min, int64_t max)
@@ -51,35 +61,46 @@ static void note_legs(delivery_t *d, uint32_t slot, uint8_t done, uint8_t bad, i
     if (done == before.done && bad == before.bad) {
         return;
     }
-    stage_t *s = stage(d, slot);
-    s->change.done = done;
-    s->change.bad = bad;
+    uint32_t place = stage(d, slot);
+    delivery_change_t *c = &d->changes[place];
+    c->done = done;
+    c->bad = bad;
     if (done == e->legs) {
-        s->fate = FATE_DELETE;
+        set_fate(d, place, FATE_DELETE);
     } else if ((done | bad) == e->legs && e->state != ENTRY_DEAD) {
-        s->fate = FATE_BURY;
-        s->change.exhausted = false;
-        s->change.wait_ms = 0;
+        set_fate(d, place, FATE_BURY);
+        c->exhausted = false;
+        c->wait_ms = 0;
     } else if (e->state == ENTRY_PARKED) {
         /* Written anew with the rest: a delay must not get lost or begin again. */
-        s->change.wait_ms = clamp(e->due_ms - now_ms, 0, DURATION_MS_MAX);
+        c->wait_ms = clamp(e->due_ms - now_ms, 0, DURATION_MS_MAX);
     }
 }
 
-/* The lease ends: RETURNED after the delay, or DEAD when too many were lost. */
+/* The lease ends with the commit: RETURNED after the delay, or DEAD when too many were lost. */
 static step_code_t give_back(delivery_t *d, uint32_t slot, bool lost, int64_t wait_ms)
 {
-    stage_t *s = stage(d, slot);
+    uint32_t place = stage(d, slot);
+    delivery_change_t *c = &d->changes[place];
     if (lost) {
-        s->change.deliveries++;
+        c->deliveries++;
     }
-    if (s->change.deliveries > d->limits.max_deliveries) {
-        s->fate = FATE_BURY;
-        s->change.exhausted = true;
+    if (c->deliveries > d->limits.max_deliveries) {
+        set_fate(d, place, FATE_BURY);
+        c->exhausted = true;
         return STEP_DEAD;
     }
-    s->fate = FATE_RETURN;
-    s->change.wait_ms = wait_ms;
+    set_fate(d, place, FATE_RETURN);
+    c->wait_ms = wait_ms;
+    return STEP_RETURNED;
+}
+
+static step_code_t release(delivery_t *d, uint32_t slot, int64_t wait_ms)
+{
+    if (wait_ms > 0 || d->entries[slot].stage != STAGE_NONE) {
+        return give_back(d, slot, false, wait_ms);
+    }
+    table_release(d, slot, ENTRY_READY); /* nothing for the disk */
     return STEP_RETURNED;
 }
 
@@ -164,7 +185,7 @@ step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_st
     case OP_NACK:
         return give_back(d, slot, true, clamp(s->ms, 0, DURATION_MS_MAX));
     case OP_RELEASE:
-        return give_back(d, slot, false, clamp(s->ms, 0, DURATION_MS_MAX));
+        return release(d, slot, clamp(s->ms, 0, DURATION_MS_MAX));
     case OP_NONE:
         break;
     }
@@ -179,7 +200,7 @@ static void expire(delivery_t *d, uint32_t slot)
         return;
     }
     give_back(d, slot, true, 0);
-    stage(d, slot)->expired = true;
+    d->stages[stage(d, slot)].expired = true;
 }
 
 size_t delivery_expire(delivery_t *d, int64_t now_ms, size_t max)
@@ -213,52 +234,31 @@ int64_t delivery_next_ms(const delivery_t *d)
     return next_ms;
 }
 
-/* A release without delay, with nothing new to tell, leaves the disk as it is. */
-static bool changes_disk(const entry_t *e, const stage_t *s)
+const delivery_change_t *delivery_staged(const delivery_t *d, size_t *ret_n)
 {
-    const delivery_change_t *c = &s->change;
-    return s->fate == FATE_BURY || s->fate == FATE_DELETE || c->done != e->done || c->bad != e->bad ||
-           c->deliveries != e->deliveries || c->wait_ms > 0;
-}
-
-const delivery_change_t *delivery_staged(delivery_t *d, size_t *ret_n)
-{
-    size_t n = 0;
-    for (uint32_t i = 0; i < d->stages_count; i++) {
-        const stage_t *s = &d->stages[i];
-        if (!changes_disk(&d->entries[s->slot], s)) {
-            continue;
-        }
-        d->changes[n] = s->change;
-        d->changes[n].kind = s->fate == FATE_DELETE ? CHANGE_DELETE
-                             : s->fate == FATE_BURY ? CHANGE_BURY
-                                                    : CHANGE_MARK;
-        n++;
-    }
-    *ret_n = n;
+    *ret_n = d->stages_count;
     return d->changes;
 }
 
-static void apply(delivery_t *d, const stage_t *s, int64_t now_ms, int64_t now_us, histogram_t *latency)
+static void apply(delivery_t *d, const stage_t *s, const delivery_change_t *c, int64_t now_ms)
 {
     entry_t *e = &d->entries[s->slot];
-    d->expired += s->expired;
-    if (s->fate == FATE_DELETE && latency != NULL && e->added_us != 0) {
-        histogram_add(latency, now_us - e->added_us);
-    }
-    if (s->fate == FATE_DELETE || s->fate == FATE_BURY) {
-        table_remove(d, s->slot);
-        return;
-    }
-    e->done = s->change.done;
-    e->bad = s->change.bad;
-    e->deliveries = s->change.deliveries;
-    if (s->fate == FATE_KEEP) {
+    e->done = c->done;
+    e->bad = c->bad;
+    e->deliveries = c->deliveries;
+    switch (s->fate) {
+    case FATE_KEEP:
         table_arm(d, s->slot);
-        return;
+        break;
+    case FATE_RETURN:
+        e->due_ms = now_ms + c->wait_ms;
+        table_release(d, s->slot, c->wait_ms > 0 ? ENTRY_PARKED : ENTRY_READY);
+        break;
+    case FATE_BURY:
+    case FATE_DELETE:
+        table_remove(d, s->slot);
+        break;
     }
-    e->due_ms = now_ms + s->change.wait_ms;
-    table_release(d, s->slot, s->change.wait_ms > 0 ? ENTRY_PARKED : ENTRY_READY);
 }
 
 /* Dead letters are in memory only for the round that names them. */
@@ -273,8 +273,14 @@ static void finish_round(delivery_t *d)
 void delivery_commit(delivery_t *d, int64_t now_ms, int64_t now_us, histogram_t *latency)
 {
     for (uint32_t i = 0; i < d->stages_count; i++) {
-        d->entries[d->stages[i].slot].stage = STAGE_NONE;
-        apply(d, &d->stages[i], now_ms, now_us, latency);
+        const stage_t *s = &d->stages[i];
+        entry_t *e = &d->entries[s->slot];
+        e->stage = STAGE_NONE;
+        if (s->fate == FATE_DELETE && latency != NULL && e->added_us != 0) {
+            histogram_add(latency, now_us - e->added_us);
+        }
+        d->expired += s->expired;
+        apply(d, s, &d->changes[i], now_ms);
     }
     finish_round(d);
 }

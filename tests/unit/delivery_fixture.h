@@ -61,6 +61,26 @@ static inline uint64_t lease_one(delivery_t *d, uint16_t session, uint64_t seq, 
     return item.token;
 }
 
+/* Messages 1..n, leased to session 0 at time 0; their tokens by seq. */
+static inline delivery_t *with_leases(uint64_t n, uint64_t *ret_tokens)
+{
+    delivery_t *d = fixture_new();
+    delivery_session_open(d, 0, 10);
+    for (uint64_t seq = 1; seq <= n; seq++) {
+        add(d, seq);
+        ret_tokens[seq] = lease_one(d, 0, seq, 0);
+    }
+    return d;
+}
+
+static inline delivery_t *with_lease(uint64_t *ret_token)
+{
+    uint64_t tokens[2];
+    delivery_t *d = with_leases(1, tokens);
+    *ret_token = tokens[1];
+    return d;
+}
+
 static inline step_code_t step(delivery_t *d, uint16_t session, uint64_t seq, uint64_t token, uint8_t done,
                                uint8_t bad, step_op_t op, int64_t ms, int64_t now_ms)
 {
@@ -79,7 +99,7 @@ static inline void commit(delivery_t *d, int64_t now_ms)
 }
 
 /* The only change that is staged. */
-static inline delivery_change_t only_change(delivery_t *d)
+static inline delivery_change_t only_change(const delivery_t *d)
 {
     size_t n;
     const delivery_change_t *changes = delivery_staged(d, &n);
@@ -87,7 +107,7 @@ static inline delivery_change_t only_change(delivery_t *d)
     return changes[0];
 }
 
-static inline void expect_change(delivery_t *d, uint64_t seq, change_kind_t kind, uint8_t legs_done,
+static inline void expect_change(const delivery_t *d, uint64_t seq, change_kind_t kind, uint8_t legs_done,
                                  uint8_t legs_bad, uint32_t deliveries, int64_t wait_ms, bool exhausted)
 {
     delivery_change_t c = only_change(d);
@@ -100,7 +120,7 @@ static inline void expect_change(delivery_t *d, uint64_t seq, change_kind_t kind
     assert_int_equal(c.exhausted, exhausted);
 }
 
-static inline size_t staged(delivery_t *d)
+static inline size_t staged(const delivery_t *d)
 {
     size_t n;
     delivery_staged(d, &n);

@@ -164,6 +164,15 @@ static void test_take_stops_at_id_max(void **state)
     assert_true(delivery_ready_head(d) == 0);
     delivery_session_holds(d, 0, NULL, 0);
     assert_true(delivery_ready_head(d) == ID(2)); /* in the order they went out */
+    /* One that waited and may not go yet does not hide those that may. */
+    const delivery_message_t parked = {.id = ID(9), .legs = BOTH, .wait_ms = 5};
+    assert_int_equal(delivery_add(d, &parked, 0), 0);
+    expect_items(d, 0, 9, (uint64_t[]){2, 1, 3, 4}, 4);
+    assert_int_equal(delivery_expire(d, 5, 1), 1);
+    assert_true(delivery_ready_head(d) == ID(9));
+    add(d, 6);
+    assert_true(delivery_ready_head(d) == ID(6));
+    expect_items(d, 0, 6, (uint64_t[]){6}, 1);
     delivery_destroy(&d);
 }
 
@@ -187,6 +196,12 @@ static void test_untake_restores_order(void **state)
     assert_true(delivery_next_ms(d) == ACK_MS);
     delivery_untake(d, items + 1, 4); /* nothing more to take back */
     expect_gauges(d, 5, 1, 0, 0);
+    /* Nor when they are out again. */
+    assert_int_equal(delivery_take(d, 0, UINT64_MAX, ITEMS, 0, again), 5);
+    delivery_untake(d, items + 1, 4);
+    expect_gauges(d, 0, 6, 0, 0);
+    delivery_untake(d, again, 5);
+    expect_gauges(d, 5, 1, 0, 0);
     assert_int_equal(delivery_take(d, 0, UINT64_MAX, ITEMS, 0, again), 5);
     for (size_t i = 0; i < 5; i++) {
         assert_true(again[i].id == ID(i + 2));
@@ -203,6 +218,7 @@ static void test_credit(void **state)
     for (uint64_t seq = 1; seq <= 10; seq++) {
         add(d, seq);
     }
+    delivery_session_window(d, 0, 5);
     assert_int_equal(delivery_credit(d, 0), 0); /* not open */
     assert_int_equal(delivery_take(d, 0, UINT64_MAX, ITEMS, 0, items), 0);
     delivery_session_open(d, 0, 3);

@@ -1,0 +1,188 @@
+/* The model of test_delivery_model.c: an array of messages, each with what it is and what it will be after
+ * the commit, and the rules of docs/PROTOCOL.md section 4 written down as plainly as possible. */
+#ifndef MANDRILL_DELIVERY_MODEL_H
+#define MANDRILL_DELIVERY_MODEL_H
+
+#include "delivery_fixture.h"
+
+#include "common/core/backoff.h"
+
+enum { SEQS = 70, TABLE = 48, TABLE_FOR_BODIES = 45, SESSIONS = 3, MODEL_CAP_MS = 6000 };
+enum { READY_MOST = 32, BODY_BYTES = 100, BODY_MEMORY = 128, BODIES_BYTES = 20 * BODY_MEMORY };
+
+typedef enum { GONE, READY, LEASED, PARKED, LIMBO, DEAD, KINDS } kind_t;
+typedef enum { KEEP, RETURN, BURY, DELETE } end_t;
+
+typedef struct {
+    kind_t kind;
+    uint8_t legs;
+    delivery_change_t now, then; /* `then` and `end` only while staged */
+    end_t end;
+    bool staged, expired, body, returned;
+    uint64_t token;
+    uint64_t order; /* of READY ones that were never out */
+    uint16_t session;
+    int64_t due_ms, extended_ms, added_us;
+} message_t;
+
+typedef struct {
+    delivery_t *d;
+    message_t messages[SEQS + 1];
+    bool open[SESSIONS];
+    uint32_t window[SESSIONS];
+    uint64_t random, last_token, orders;
+    uint64_t extended, expired, stale, measured;
+    int64_t now_ms;
+    histogram_t latency;
+} model_t;
+
+static inline uint64_t draw(model_t *m, uint64_t below)
+{
+    return random_next(&m->random) % below;
+}
+
+static inline uint32_t count(const model_t *m, kind_t kind)
+{
+    uint32_t n = 0;
+    for (int seq = 1; seq <= SEQS; seq++) {
+        n += m->messages[seq].kind == kind;
+    }
+    return n;
+}
+
+static inline uint32_t total(const model_t *m)
+{
+    return SEQS - count(m, GONE);
+}
+
+static inline uint32_t bodies(const model_t *m)
+{
+    uint32_t n = 0;
+    for (int seq = 1; seq <= SEQS; seq++) {
+        n += m->messages[seq].kind != GONE && m->messages[seq].body;
+    }
+    return n;
+}
+
+static inline uint32_t outstanding(const model_t *m, uint16_t session)
+{
+    uint32_t n = 0;
+    for (int seq = 1; seq <= SEQS; seq++) {
+        const message_t *x = &m->messages[seq];
+        n += (x->kind == LEASED || x->kind == LIMBO) && x->session == session;
+    }
+    return n;
+}
+
+static inline void end_lease(message_t *x, kind_t kind)
+{
+    x->kind = kind;
+    x->token = 0;
+    x->session = DELIVERY_NO_SESSION;
+    x->extended_ms = 0;
+    x->returned = true;
+}
+
+static inline delivery_change_t *begin(message_t *x)
+{
+    if (!x->staged) {
+        x->staged = true;
+        x->expired = false;
+        x->end = KEEP;
+        x->then = x->now;
+        x->then.wait_ms = 0;
+    }
+    return &x->then;
+}
+
+static inline bool model_legs(model_t *m, message_t *x, uint8_t legs_done, uint8_t legs_bad)
+{
+    const delivery_change_t *c = x->staged ? &x->then : &x->now;
+    uint8_t all_done = c->done | (legs_done & x->legs);
+    uint8_t all_bad = (c->bad | (legs_bad & x->legs)) & ~all_done;
+    if (all_done == c->done && all_bad == c->bad) {
+        return false;
+    }
+    delivery_change_t *then = begin(x);
+    then->done = all_done;
+    then->bad = all_bad;
+    if (all_done == x->legs) {
+        x->end = DELETE;
+    } else if ((all_done | all_bad) == x->legs && x->kind != DEAD) {
+        x->end = BURY;
+        then->exhausted = false;
+        then->wait_ms = 0;
+    } else if (x->kind == PARKED) {
+        then->wait_ms = x->due_ms > m->now_ms ? x->due_ms - m->now_ms : 0;
+    }
+    return true;
+}
+
+static inline step_code_t model_back(message_t *x, bool lost, int64_t wait_ms)
+{
+    delivery_change_t *then = begin(x);
+    then->deliveries += lost;
+    then->exhausted = then->deliveries > DELIVERIES_MAX;
+    then->wait_ms = then->exhausted ? 0 : wait_ms;
+    x->end = then->exhausted ? BURY : RETURN;
+    return then->exhausted ? STEP_DEAD : STEP_RETURNED;
+}
+
+static inline int ended(const message_t *x)
+{
+    const delivery_change_t *c = x->staged ? &x->then : &x->now;
+    if (x->staged && x->end == DELETE) {
+        return STEP_DONE;
+    }
+    bool dead = x->kind == DEAD || (x->staged && x->end == BURY);
+    return dead && (c->done | c->bad) == x->legs ? STEP_DEAD : -1;
+}
+
+static inline step_code_t model_step(model_t *m, message_t *x, uint16_t session, const delivery_step_t *s)
+{
+    if (x->kind == GONE) {
+        return STEP_GONE;
+    }
+    model_legs(m, x, s->done, 0);
+    if (ended(x) >= 0) {
+        return ended(x);
+    }
+    uint64_t epoch = s->token >> EPOCH_SHIFT;
+    if (x->kind == LIMBO && s->op == OP_EXTEND && epoch > 0 && epoch < EPOCH) {
+        x->kind = LEASED;
+        x->token = s->token;
+    }
+    if (x->kind != LEASED || x->token != s->token || (x->staged && x->end != KEEP)) {
+        m->stale++;
+        return STEP_STALE;
+    }
+    model_legs(m, x, 0, s->bad);
+    if (ended(x) >= 0) {
+        return ended(x);
+    }
+    if (s->op == OP_RELEASE && s->ms == 0 && !x->staged) {
+        end_lease(x, READY);
+        return STEP_RETURNED;
+    }
+    if (s->op == OP_NACK || s->op == OP_RELEASE) {
+        return model_back(x, s->op == OP_NACK, s->ms);
+    }
+    if (s->op == OP_EXTEND) {
+        if (x->extended_ms >= MODEL_CAP_MS) {
+            return model_back(x, true, 0);
+        }
+        int64_t due_ms = x->due_ms + s->ms;
+        due_ms = due_ms > m->now_ms + ACK_MS ? m->now_ms + ACK_MS : due_ms;
+        due_ms = due_ms > x->due_ms + MODEL_CAP_MS - x->extended_ms
+                     ? x->due_ms + MODEL_CAP_MS - x->extended_ms
+                     : due_ms;
+        due_ms = due_ms < x->due_ms ? x->due_ms : due_ms;
+        x->extended_ms += due_ms - x->due_ms;
+        x->due_ms = due_ms;
+        x->session = m->open[session] ? session : x->session;
+        m->extended++;
+    }
+    return STEP_KEPT;
+}
+
+#endif
