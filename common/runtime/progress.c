@@ -132,14 +132,18 @@ static void draw(progress_t *p, uint64_t published, uint64_t acked, uint64_t dea
     int n = snprintf(line, sizeof(line), "%s%s%s", clear_line, text, final ? "\n" : "");
     put(line, (size_t)n);
     p->shown = !final;
+    p->hidden = false;
 }
 
 void progress_show(progress_t *p, uint64_t published, uint64_t acked, uint64_t dead, int64_t now_ms,
                    bool final)
 {
     int64_t passed_ms = now_ms - p->last_ms;
-    if (!final && passed_ms < (p->bar ? BAR_EVERY_MS : LINE_EVERY_MS))
+    if (!final && passed_ms < (p->bar ? BAR_EVERY_MS : LINE_EVERY_MS)) {
+        if (p->hidden)
+            draw(p, published, acked, dead, now_ms, false);
         return;
+    }
     if (final && now_ms > p->start_ms) {
         p->rate = (double)acked * 1000 / (double)(now_ms - p->start_ms); /* of the whole */
     } else if (passed_ms > 0) {
@@ -154,7 +158,9 @@ void progress_show(progress_t *p, uint64_t published, uint64_t acked, uint64_t d
 
 void progress_hide(progress_t *p)
 {
-    if (p->shown)
-        put(clear_line, sizeof(clear_line) - 1);
+    if (!p->shown)
+        return;
+    put(clear_line, sizeof(clear_line) - 1);
     p->shown = false;
+    p->hidden = true;
 }

@@ -9,6 +9,7 @@
 typedef struct {
     bool bar;       /* stderr is a TTY and the total is known */
     bool shown;     /* the bar is on the last line of the terminal */
+    bool hidden;    /* it was taken off for other lines: the next progress_show() draws it at once */
     uint64_t total; /* 0: endless */
     int64_t start_ms, last_ms;
     uint64_t last_acked;

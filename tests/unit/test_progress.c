@@ -106,6 +106,13 @@ static void test_the_bar_is_drawn_when_due_and_taken_away(void **state)
     progress_hide(&p);
     assert_string_equal(capture_end(), "\r\033[K");
     capture_begin(STDERR_FILENO);
+    progress_show(&p, 11, 6, 0, 1201, false); /* back at once, the rate as it was */
+    progress_show(&p, 12, 7, 0, 1202, false);
+    shown = capture_end();
+    assert_non_null(strstr(shown, "6 of 1000 acked"));
+    assert_null(strstr(shown, "7 of 1000 acked"));
+    assert_true(p.shown && p.rate == 25);
+    capture_begin(STDERR_FILENO);
     progress_show(&p, 1000, 1000, 0, 1300, true); /* although not due */
     shown = capture_end();
     assert_non_null(strstr(shown, "100%"));

@@ -1,0 +1,72 @@
+#include "cli/files.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int make_one(const char *path)
+{
+    struct stat about;
+    if (mkdir(path, 0755) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return -errno;
+    if (stat(path, &about) != 0)
+        return -errno;
+    return S_ISDIR(about.st_mode) ? 0 : -ENOTDIR;
+}
+
+int dir_make(const char *path)
+{
+    char part[PATH_MAX];
+    size_t len = strlen(path);
+    if (len == 0)
+        return -ENOENT;
+    if (len >= sizeof(part))
+        return -ENAMETOOLONG;
+    for (size_t i = 1; i <= len; i++) {
+        if (i < len && path[i] != '/')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        int r = make_one(part);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int dir_remove(const char *path)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return -errno;
+    const struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    closedir(dir);
+    return rmdir(path) == 0 ? 0 : -errno;
+}
+
+int lock_take(const char *path, pid_t *ret_owner)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return -errno;
+    /* Not flock(): that would be held on by children, and does not tell by whom. */
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_SETLK, &lock) == 0)
+        return 0; /* the file stays open: closing it would end the lock */
+    int r = -errno;
+    if (r == -EACCES || r == -EAGAIN) {
+        r = -EBUSY;
+        *ret_owner = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+    }
+    close(fd);
+    return r;
+}

@@ -1,0 +1,467 @@
+#include "cli/pipeline.h"
+#include "cli/report.h"
+#include "cli/restarts.h"
+#include "cli/siblings.h"
+#include "common/core/message.h"
+#include "common/runtime/announce.h"
+#include "common/runtime/clock.h"
+#include "common/runtime/log.h"
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum {
+    READY_POLL_MS = 5,
+    /* From its start until a child is reachable. A large outbox that was not closed is read through first. */
+    READY_MS_MAX = 60000,
+    /* More than what the children are told: they end by themselves first. */
+    GRACE_MS = 5000,
+    ENDPOINT_BYTES = 160,
+    EXIT_MISUSED = 2, /* of every program: flags or configuration that it does not understand */
+};
+
+typedef enum { STAGE_PUBLISHER, STAGE_CONSUMERS, STAGE_WORKERS, STAGES } stage_t;
+
+struct pipeline {
+    const pipeline_settings_t *settings;
+    supervisor_t *supervisor;
+    void (*line)(void *arg, uint32_t child, const char *name, const char *text, size_t len);
+    void *arg;
+    char bin_dir[PATH_MAX];
+    pipeline_state_t state;
+    stage_t stage; /* that is being started or stopped */
+    int64_t deadline_ms;
+    bool finished;
+    bool misused;
+    char failure[320]; /* "" : none */
+    char clients[ENDPOINT_BYTES];
+    char control[ENDPOINT_BYTES];
+    struct {
+        part_t part;
+        bool was_ready;
+        json_t *report;
+    } children[CHILDREN_MAX];
+};
+
+static const stage_t stage_of[PARTS] = {
+    [PART_PUBLISHER] = STAGE_PUBLISHER,
+    [PART_CONSUMER] = STAGE_CONSUMERS,
+    [PART_SAVE] = STAGE_WORKERS,
+    [PART_RESTART] = STAGE_WORKERS,
+};
+
+static const struct {
+    const char *name;
+    const char *program;
+} parts[PARTS] = {
+    [PART_PUBLISHER] = {"publisher", "mandrill-publisher"},
+    [PART_CONSUMER] = {"consumer", "mandrill-consumer"},
+    [PART_SAVE] = {"save", "mandrill-worker"},
+    [PART_RESTART] = {"restart", "mandrill-worker"},
+};
+
+static stage_t stage_of_child(const pipeline_t *p, uint32_t child)
+{
+    return stage_of[p->children[child].part];
+}
+
+static void start_draining(pipeline_t *p, stage_t from);
+
+static void fail(pipeline_t *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fail(pipeline_t *p, const char *format, ...)
+{
+    /* The first failure is the cause of those that follow. */
+    if (!p->failure[0]) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(p->failure, sizeof(p->failure), format, arguments);
+        va_end(arguments);
+        log_error("%s", p->failure);
+    }
+    if (p->state < PIPELINE_DRAINING)
+        start_draining(p, STAGE_PUBLISHER);
+}
+
+/* --- the children's events */
+
+static void on_line(void *arg, uint32_t child, child_stream_t stream, const char *text, size_t len)
+{
+    pipeline_t *p = arg;
+    json_t *report = stream == CHILD_OUT ? report_parse(text, len) : NULL;
+    if (!report) {
+        p->line(p->arg, child, child_name(p->supervisor, child), text, len);
+        return;
+    }
+    json_decref(p->children[child].report);
+    p->children[child].report = report;
+}
+
+/* A publisher with a finite load ends by itself: 0 when all is acked, 1 when there are dead letters. Any
+ * other end with status 1 is one of a publisher that could not go on. */
+static bool load_is_finished(const pipeline_t *p, int status)
+{
+    const json_t *report = p->children[PIPELINE_PUBLISHER].report;
+    if (!WIFEXITED(status) || !report)
+        return false;
+    return WEXITSTATUS(status) == 0 || (WEXITSTATUS(status) == 1 && report_int(report, "backlog", -1) == 0);
+}
+
+static bool on_ended(void *arg, uint32_t child, int status, bool asked)
+{
+    pipeline_t *p = arg;
+    if (asked)
+        return false;
+    if (child == PIPELINE_PUBLISHER && load_is_finished(p, status)) {
+        p->finished = true;
+        return false;
+    }
+    bool again = p->settings->restart_crashed && p->children[child].was_ready;
+    if (!again) {
+        char how[96];
+        p->misused = p->misused || (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_MISUSED);
+        child_end_text(status, how, sizeof(how));
+        fail(p, "%s %s%s", child_name(p->supervisor, child), how,
+             p->children[child].was_ready ? "" : " before it was ready");
+    }
+    return again;
+}
+
+int pipeline_new(pipeline_t **ret, loop_t *loop, const pipeline_settings_t *settings,
+                 void (*line)(void *arg, uint32_t child, const char *name, const char *text, size_t len),
+                 void *arg, char *why)
+{
+    pipeline_t *p = calloc(1, sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    const supervisor_events_t events = {.line = on_line, .ended = on_ended, .arg = p};
+    p->settings = settings;
+    p->line = line;
+    p->arg = arg;
+    p->state = PIPELINE_STARTING;
+    p->supervisor = supervisor_new(loop, &events);
+    int r = p->supervisor ? siblings_dir(p->bin_dir, sizeof(p->bin_dir)) : -ENOMEM;
+    if (r < 0) {
+        snprintf(why, WHY_BYTES, "the directory of this program is not known: %s", strerror(-r));
+        pipeline_destroy(&p);
+        return r;
+    }
+    *ret = p;
+    return 0;
+}
+
+void pipeline_destroy(pipeline_t **p)
+{
+    if (!*p)
+        return;
+    supervisor_destroy(&(*p)->supervisor);
+    for (uint32_t i = 0; i < CHILDREN_MAX; i++)
+        json_decref((*p)->children[i].report);
+    free(*p);
+    *p = NULL;
+}
+
+/* --- command lines */
+
+/* What a server is told to listen on. `port` is the default one, of the first of its kind. */
+static void add_endpoint(const pipeline_t *p, args_t *args, const char *flag, const char *name,
+                         uint32_t number, int port)
+{
+    args_add(args, "%s", flag);
+    if (p->settings->ipc)
+        args_add(args, "ipc://%s/%s-%u.ipc", p->settings->run_dir, name, number);
+    else
+        args_add(args, "tcp://127.0.0.1:%d", p->settings->default_ports && number == 1 ? port : 0);
+}
+
+static void add_publisher(const pipeline_t *p, args_t *args)
+{
+    add_endpoint(p, args, "--listen", "leases", 1, 5555);
+    add_endpoint(p, args, "--clients", "clients", 1, 5557);
+    args_add(args, "--outbox");
+    args_add(args, "%s/outbox.db", p->settings->data_dir);
+}
+
+static void add_consumer(const pipeline_t *p, args_t *args, uint32_t number)
+{
+    add_endpoint(p, args, "--listen", "tasks", number, 5556);
+    add_endpoint(p, args, "--control", "control", number, 5558);
+    args_add(args, "--publisher");
+    args_add(args, "%s", args_get(child_args(p->supervisor, PIPELINE_PUBLISHER), "--listen"));
+}
+
+static void add_worker(const pipeline_t *p, args_t *args, part_t part)
+{
+    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
+        if (p->children[i].part != PART_CONSUMER)
+            continue;
+        args_add(args, "--consumer");
+        args_add(args, "%s", args_get(child_args(p->supervisor, i), "--listen"));
+    }
+    args_add(args, "--kind");
+    args_add(args, "%s", part == PART_SAVE ? "save-sqlite" : "restart-simulate");
+    if (part == PART_SAVE) {
+        args_add(args, "--database");
+        args_add(args, "%s/saved.db", p->settings->data_dir);
+    }
+}
+
+static int add_child(pipeline_t *p, part_t part, uint32_t number)
+{
+    const pipeline_settings_t *s = p->settings;
+    char name[CHILD_NAME_MAX];
+    char announce[PATH_MAX];
+    args_t args;
+    if (s->counts[part] > 1)
+        snprintf(name, sizeof(name), "%s-%u", parts[part].name, number);
+    else
+        snprintf(name, sizeof(name), "%s", parts[part].name);
+    int n = snprintf(announce, sizeof(announce), "%s/%s.announce", s->run_dir, name);
+    if (n < 0 || (size_t)n >= sizeof(announce))
+        return -ENAMETOOLONG;
+    args_init(&args);
+    args_add(&args, "%s/%s", p->bin_dir, parts[part].program);
+    if (part == PART_PUBLISHER)
+        add_publisher(p, &args);
+    else if (part == PART_CONSUMER)
+        add_consumer(p, &args, number);
+    else
+        add_worker(p, &args, part);
+    args_add(&args, "--announce");
+    args_add(&args, "%s", announce);
+    args_add(&args, "--report");
+    args_add(&args, "json");
+    args_add(&args, "--drain-timeout");
+    args_add(&args, "%lldms", (long long)s->drain_ms);
+    args_append(&args, &s->more[part]);
+    int child = supervisor_add(p->supervisor, name, &args, announce);
+    args_done(&args);
+    if (child >= 0)
+        p->children[child].part = part;
+    return child;
+}
+
+/* --- starting */
+
+static void start_child(pipeline_t *p, part_t part, uint32_t number)
+{
+    int child = add_child(p, part, number);
+    int r = child < 0 ? child : supervisor_start(p->supervisor, (uint32_t)child);
+    if (r < 0)
+        fail(p, "%s/%s can't be started: %s", p->bin_dir, parts[part].program, strerror(-r));
+}
+
+static void start_stage(pipeline_t *p, stage_t stage)
+{
+    p->stage = stage;
+    p->deadline_ms = clock_ms() + READY_MS_MAX;
+    for (part_t part = 0; part < PARTS; part++) {
+        for (uint32_t k = 0; stage_of[part] == stage && k < p->settings->counts[part]; k++) {
+            if (p->state == PIPELINE_STARTING)
+                start_child(p, part, k + 1);
+        }
+    }
+}
+
+void pipeline_start(pipeline_t *p)
+{
+    start_stage(p, STAGE_PUBLISHER);
+}
+
+/* A server must come back to where its peers look for it: the port that it was given the first time. */
+static void pin(pipeline_t *p, uint32_t child, const char *key, const char *flag)
+{
+    char endpoint[ENDPOINT_BYTES];
+    if (announce_read(child_announce(p->supervisor, child), key, endpoint, sizeof(endpoint)) == 0)
+        args_set(child_args(p->supervisor, child), flag, endpoint);
+}
+
+static void note_ready(pipeline_t *p, uint32_t child)
+{
+    char *const control = p->control[0] ? NULL : p->control;
+    const char *announce = child_announce(p->supervisor, child);
+    p->children[child].was_ready = true;
+    if (p->children[child].part == PART_PUBLISHER) {
+        pin(p, child, "listen", "--listen");
+        pin(p, child, "clients", "--clients");
+        announce_read(announce, "clients", p->clients, sizeof(p->clients));
+    } else if (p->children[child].part == PART_CONSUMER) {
+        pin(p, child, "listen", "--listen");
+        pin(p, child, "control", "--control");
+        if (control)
+            announce_read(announce, "control", control, sizeof(p->control));
+    }
+}
+
+/* Whether all children of the stage are ready. */
+static bool look_ready(pipeline_t *p)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
+        char pid[24];
+        if (stage_of_child(p, i) != p->stage || p->children[i].was_ready)
+            continue;
+        /* The last line that is written, whole files only: all addresses are there then. */
+        if (announce_read(child_announce(p->supervisor, i), "pid", pid, sizeof(pid)) == 0)
+            note_ready(p, i);
+        else
+            all = false;
+    }
+    return all;
+}
+
+static void turn_starting(pipeline_t *p)
+{
+    if (look_ready(p)) {
+        if (p->stage + 1 < STAGES)
+            start_stage(p, p->stage + 1);
+        else
+            p->state = PIPELINE_RUNNING;
+        return;
+    }
+    if (clock_ms() < p->deadline_ms)
+        return;
+    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
+        if (!p->children[i].was_ready)
+            fail(p, "%s is not ready after %d s", child_name(p->supervisor, i), READY_MS_MAX / 1000);
+    }
+}
+
+/* --- draining */
+
+static void start_draining(pipeline_t *p, stage_t from)
+{
+    p->state = PIPELINE_DRAINING;
+    p->stage = from;
+    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
+        if (stage_of_child(p, i) == from)
+            supervisor_stop(p->supervisor, i, p->settings->drain_ms + GRACE_MS);
+    }
+}
+
+static void turn_draining(pipeline_t *p)
+{
+    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
+        if (stage_of_child(p, i) == p->stage && child_state(p->supervisor, i) != CHILD_ENDED)
+            return;
+    }
+    if (p->stage + 1 < STAGES)
+        start_draining(p, p->stage + 1);
+    else
+        p->state = PIPELINE_ENDED;
+}
+
+void pipeline_drain(pipeline_t *p)
+{
+    if (p->state < PIPELINE_DRAINING)
+        start_draining(p, STAGE_PUBLISHER);
+}
+
+void pipeline_dump(pipeline_t *p)
+{
+    supervisor_signal_all(p->supervisor, SIGUSR1);
+}
+
+void pipeline_kill(pipeline_t *p)
+{
+    pipeline_drain(p);
+    supervisor_kill_all(p->supervisor);
+}
+
+/* --- turns */
+
+void pipeline_turn(pipeline_t *p, bool read_lines)
+{
+    supervisor_turn(p->supervisor, read_lines);
+    int gave_up = supervisor_gave_up(p->supervisor);
+    if (gave_up >= 0 && p->state < PIPELINE_DRAINING)
+        fail(p, "%s crashed again after %d restarts in a minute: giving up",
+             child_name(p->supervisor, (uint32_t)gave_up), RESTARTS_MAX);
+    if (p->finished && p->state < PIPELINE_DRAINING)
+        start_draining(p, STAGE_CONSUMERS);
+    if (p->state == PIPELINE_STARTING)
+        turn_starting(p);
+    if (p->state == PIPELINE_DRAINING)
+        turn_draining(p);
+}
+
+int64_t pipeline_next_ms(const pipeline_t *p)
+{
+    int64_t next_ms = supervisor_next_ms(p->supervisor);
+    int64_t poll_ms = clock_ms() + READY_POLL_MS;
+    return p->state == PIPELINE_STARTING && poll_ms < next_ms ? poll_ms : next_ms;
+}
+
+/* --- looking */
+
+pipeline_state_t pipeline_state(const pipeline_t *p)
+{
+    return p->state;
+}
+
+const char *pipeline_failure(const pipeline_t *p)
+{
+    return p->failure[0] ? p->failure : NULL;
+}
+
+const char *pipeline_clients(const pipeline_t *p)
+{
+    return p->clients[0] ? p->clients : NULL;
+}
+
+const char *pipeline_control(const pipeline_t *p)
+{
+    return p->control[0] ? p->control : NULL;
+}
+
+bool pipeline_finished(const pipeline_t *p)
+{
+    return p->finished;
+}
+
+bool pipeline_misused(const pipeline_t *p)
+{
+    return p->misused;
+}
+
+uint32_t pipeline_children(const pipeline_t *p)
+{
+    return supervisor_count(p->supervisor);
+}
+
+part_t pipeline_part(const pipeline_t *p, uint32_t child)
+{
+    return p->children[child].part;
+}
+
+const char *part_name(part_t part)
+{
+    return parts[part].name;
+}
+
+const json_t *pipeline_report(const pipeline_t *p, uint32_t child)
+{
+    return p->children[child].report;
+}
+
+int64_t pipeline_cpu_us(const pipeline_t *p, part_t part)
+{
+    int64_t sum_us = 0;
+    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++)
+        sum_us += p->children[i].part == part ? child_cpu_us(p->supervisor, i) : 0;
+    return sum_us;
+}
+
+int64_t pipeline_rss_kb(const pipeline_t *p, part_t part)
+{
+    int64_t max_kb = 0;
+    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
+        int64_t kb = p->children[i].part == part ? child_rss_kb(p->supervisor, i) : 0;
+        max_kb = kb > max_kb ? kb : max_kb;
+    }
+    return max_kb;
+}

@@ -1,0 +1,72 @@
+/* The whole pipeline as children of this process: a publisher, consumers, save and restart workers. Shared by
+ * `up` and `bench`.
+ *
+ * Started publisher, consumers, workers: each connects to addresses that its server has announced, so nobody
+ * waits for a reconnect, any free port will do, and a wrong setting stops the start at the child that has it.
+ * Drained publisher, consumers, workers: the publisher lets no more out and waits for what is out, for which
+ * it needs the others.
+ *
+ *   STARTING --all ready--> RUNNING --pipeline_drain, the publisher's own end, a failure--> DRAINING -->
+ * ENDED
+ */
+#ifndef MANDRILL_PIPELINE_H
+#define MANDRILL_PIPELINE_H
+
+#include "cli/supervisor.h"
+#include <jansson.h>
+
+enum { PIPELINE_PUBLISHER = 0 /* its child number */, PIPELINE_CONSUMERS_MAX = 8, PIPELINE_WORKERS_MAX = 48 };
+
+typedef enum { PIPELINE_STARTING, PIPELINE_RUNNING, PIPELINE_DRAINING, PIPELINE_ENDED } pipeline_state_t;
+typedef enum { PART_PUBLISHER, PART_CONSUMER, PART_SAVE, PART_RESTART, PARTS } part_t;
+
+typedef struct {
+    const char *data_dir; /* outbox.db, saved.db */
+    const char *run_dir;  /* announce files, and sockets of ipc */
+    bool ipc;             /* else tcp on the loopback */
+    bool default_ports;   /* of tcp; else any free ones */
+    bool restart_crashed;
+    uint32_t counts[PARTS]; /* of PART_PUBLISHER always 1 */
+    int64_t drain_ms;       /* what the children are given to drain */
+    args_t more[PARTS];     /* further words for each part; the caller's */
+} pipeline_settings_t;
+
+typedef struct pipeline pipeline_t;
+
+/* `line` gets what the children write to their standard error. The settings are the caller's and outlive the
+ * pipeline. 0 or -errno with `why` (WHY_BYTES). */
+int pipeline_new(pipeline_t **ret, loop_t *loop, const pipeline_settings_t *settings,
+                 void (*line)(void *arg, uint32_t child, const char *name, const char *text, size_t len),
+                 void *arg, char *why);
+/* Kills what still runs. */
+void pipeline_destroy(pipeline_t **p);
+void pipeline_start(pipeline_t *p);
+void pipeline_turn(pipeline_t *p, bool read_lines);
+int64_t pipeline_next_ms(const pipeline_t *p);
+void pipeline_drain(pipeline_t *p);
+/* Asks every child to log what it has in flight. */
+void pipeline_dump(pipeline_t *p);
+/* Ends every child at once. */
+void pipeline_kill(pipeline_t *p);
+
+pipeline_state_t pipeline_state(const pipeline_t *p);
+/* Why it could not start or go on; NULL when all went well. */
+const char *pipeline_failure(const pipeline_t *p);
+/* Where the publisher serves clients, the first consumer its control: NULL before they have announced it. */
+const char *pipeline_clients(const pipeline_t *p);
+const char *pipeline_control(const pipeline_t *p);
+/* The child that was the cause of a failed start had been given something wrong to do. */
+bool pipeline_misused(const pipeline_t *p);
+/* The publisher has ended by itself with a report, its load finished. */
+bool pipeline_finished(const pipeline_t *p);
+
+uint32_t pipeline_children(const pipeline_t *p);
+part_t pipeline_part(const pipeline_t *p, uint32_t child);
+const char *part_name(part_t part);
+/* The last report of a child, or NULL; the pipeline's. */
+const json_t *pipeline_report(const pipeline_t *p, uint32_t child);
+/* CPU time of all children of a part that have ended, the largest resident set of any of them. */
+int64_t pipeline_cpu_us(const pipeline_t *p, part_t part);
+int64_t pipeline_rss_kb(const pipeline_t *p, part_t part);
+
+#endif

@@ -1,0 +1,158 @@
+#include "cli/status_table.h"
+#include "cli/report.h"
+#include <inttypes.h>
+#include <stdbool.h>
+
+static void print_duration(FILE *out, int64_t ms)
+{
+    if (ms < 10000)
+        fprintf(out, "%.1f s", (double)ms / 1000);
+    else if (ms < 120000)
+        fprintf(out, "%" PRId64 " s", ms / 1000);
+    else if (ms < 2 * 3600000)
+        fprintf(out, "%" PRId64 " min", ms / 60000);
+    else if (ms < 2 * 86400000LL)
+        fprintf(out, "%.1f h", (double)ms / 3600000);
+    else
+        fprintf(out, "%.1f days", (double)ms / 86400000);
+}
+
+static void print_bytes(FILE *out, int64_t bytes)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    double n = (double)bytes;
+    size_t unit = 0;
+    for (; n >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+        n /= 1024;
+    fprintf(out, "%.*f %s", unit > 0 && n < 100 ? 1 : 0, n, units[unit]);
+}
+
+static void print_head(FILE *out, const char *name, const json_t *report)
+{
+    fprintf(out, "%s %s", name, report_text(report, "version", "?"));
+    if (report_at(report, "uptime_ms")) {
+        fprintf(out, ", up ");
+        print_duration(out, report_int(report, "uptime_ms", 0));
+    }
+    fprintf(out, "%s\n", report_int(report, "draining", 0) ? ", draining" : "");
+}
+
+static void print_label(FILE *out, const char *label)
+{
+    fprintf(out, "  %-12s", label);
+}
+
+static void print_count(FILE *out, const char *label, const json_t *report, const char *path,
+                        const char *rate_path)
+{
+    print_label(out, label);
+    fprintf(out, "%-10" PRId64, report_int(report, path, 0));
+    if (report_at(report, rate_path))
+        fprintf(out, " %.1f/s", report_real(report, rate_path, 0));
+    fputc('\n', out);
+}
+
+/* "refused.body": 3 and the like, as far as they are not 0: "body 3, gap 1". */
+static void print_refused(FILE *out, const json_t *report)
+{
+    const char *key;
+    json_t *value;
+    bool any = false;
+    json_t *refused = json_object_get(report, "refused");
+    json_object_foreach(refused, key, value)
+    {
+        if (!json_is_integer(value) || json_integer_value(value) == 0)
+            continue;
+        if (!any)
+            print_label(out, "refused");
+        fprintf(out, "%s%s %" JSON_INTEGER_FORMAT, any ? ", " : "", key, json_integer_value(value));
+        any = true;
+    }
+    if (any)
+        fputc('\n', out);
+}
+
+static void print_publisher(FILE *out, const json_t *p)
+{
+    print_head(out, "publisher", p);
+    print_label(out, "backlog");
+    fprintf(out, "%-10" PRId64, report_int(p, "backlog", 0));
+    if (report_int(p, "backlog", 0) > 0) {
+        fprintf(out, " oldest ");
+        print_duration(out, report_int(p, "oldest_age_ms", 0));
+    }
+    fputc('\n', out);
+    if (report_at(p, "leased")) {
+        print_label(out, "  of it");
+        fprintf(out, "ready %" PRId64 ", leased %" PRId64 ", waiting %" PRId64 ", unsure %" PRId64 "\n",
+                report_int(p, "ready", 0), report_int(p, "leased", 0), report_int(p, "parked", 0),
+                report_int(p, "limbo", 0));
+    }
+    if (report_at(p, "published"))
+        print_count(out, "published", p, "published", "rate.published");
+    if (report_at(p, "acked"))
+        print_count(out, "acked", p, "acked", "rate.acked");
+    print_count(out, "dead", p, "dead", "");
+    if (report_at(p, "redelivered"))
+        print_count(out, "redelivered", p, "redelivered", "");
+    if (report_int(p, "load.total", 0) > 0) {
+        print_label(out, "load");
+        fprintf(out, "%" PRId64 " of %" PRId64 "\n", report_int(p, "load.position", 0),
+                report_int(p, "load.total", 0));
+    }
+    print_label(out, "outbox");
+    print_bytes(out, report_int(p, "outbox_bytes", 0));
+    if (report_int(p, "outbox_max_bytes", 0) > 0) {
+        fprintf(out, " of ");
+        print_bytes(out, report_int(p, "outbox_max_bytes", 0));
+    }
+    fputc('\n', out);
+    if (report_at(p, "consumers")) {
+        print_label(out, "consumers");
+        fprintf(out, "%-10" PRId64 " credit %" PRId64 "\n", report_int(p, "consumers", 0),
+                report_int(p, "credit", 0));
+    }
+    print_refused(out, p);
+}
+
+static void print_leg(FILE *out, const char *leg, const json_t *w)
+{
+    int64_t window = report_int(w, "window", 0);
+    fprintf(out,
+            "  %-10.32s %-18.32s %7" PRId64 " %7" PRId64 " %7" PRId64 " %7" PRId64 " %7" PRId64 " %10" PRId64
+            " %7" PRId64 " %7" PRId64 "\n",
+            leg, report_text(w, "kind", "-"), report_int(w, "count", 0), report_int(w, "running", 0),
+            window - report_int(w, "outstanding", 0), report_int(w, "waiting", 0),
+            report_int(w, "backing_off", 0), report_int(w, "done", 0), report_int(w, "bad", 0),
+            report_int(w, "retries", 0));
+}
+
+static void print_consumer(FILE *out, const json_t *c)
+{
+    const char *leg;
+    json_t *workers;
+    print_head(out, "consumer", c);
+    print_label(out, "in flight");
+    fprintf(out, "%-10" PRId64 " window %" PRId64 "\n", report_int(c, "held", 0), report_int(c, "window", 0));
+    print_count(out, "consumed", c, "consumed", "rate.consumed");
+    print_count(out, "acked", c, "acked", "rate.acked");
+    print_label(out, "publishers");
+    fprintf(out, "%" PRId64 "\n", report_int(c, "publishers.connected", 0));
+    print_refused(out, c);
+    json_t *legs = json_object_get(c, "workers");
+    if (json_object_size(legs) == 0)
+        return;
+    fprintf(out, "  %-10s %-18s %7s %7s %7s %7s %7s %10s %7s %7s\n", "leg", "kind", "workers", "running",
+            "credit", "waiting", "backoff", "done", "bad", "retries");
+    json_object_foreach(legs, leg, workers) print_leg(out, leg, workers);
+}
+
+void status_table(FILE *out, const json_t *publisher, const json_t *consumer)
+{
+    if (publisher)
+        print_publisher(out, publisher);
+    if (publisher && consumer)
+        fputc('\n', out);
+    if (consumer)
+        print_consumer(out, consumer);
+}

@@ -1,0 +1,166 @@
+/* `mandrill up`: the whole pipeline on one machine, until its load is done or somebody stops it. */
+#include "cli/command.h"
+#include "cli/files.h"
+#include "cli/report.h"
+#include "cli/run.h"
+#include "cli/summary.h"
+#include "cli/up_config.h"
+#include "common/core/message.h"
+#include "common/runtime/log.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    const up_settings_t *settings;
+    tally_t tally;
+    int64_t epoch; /* of the publisher that was heard last */
+} up_t;
+
+/* --- what the publisher says */
+
+static void take_counts(up_t *up, const json_t *report)
+{
+    const counts_t counts = {
+        .published = (uint64_t)report_int(report, "published", 0),
+        .acked = (uint64_t)report_int(report, "acked", 0),
+        .dead = (uint64_t)report_int(report, "dead", 0),
+        .saved = (uint64_t)report_int(report, "legs.save.done", 0),
+        .restarted = (uint64_t)report_int(report, "legs.restart.done", 0),
+    };
+    tally_heard(&up->tally, &counts, (uint64_t)report_int(report, "backlog", 0));
+}
+
+static void show_counts(const up_t *up, run_t *run)
+{
+    counts_t sum = tally_sum(&up->tally);
+    screen_counts(run_screen(run), sum.published + up->tally.leftover, sum.acked, sum.dead);
+}
+
+static void on_status(void *arg, run_t *run, const json_t *status)
+{
+    up_t *up = arg;
+    int64_t epoch = report_int(status, "epoch", 0);
+    bool first = !up->tally.begun;
+    if (!first && epoch != up->epoch)
+        tally_publisher_gone(&up->tally);
+    up->epoch = epoch;
+    take_counts(up, status);
+    uint64_t leftover = up->tally.leftover;
+    if (first && leftover > 0)
+        log_info("%" PRIu64 " messages of an earlier run are there: they are finished too", leftover);
+    if (first)
+        screen_progress(run_screen(run), up->settings->finite ? up->settings->count + leftover : 0,
+                        run_now_ms(run));
+    show_counts(up, run);
+}
+
+static void on_ready(void *arg, run_t *run)
+{
+    const up_t *up = arg;
+    const pipeline_t *p = run_pipeline(run);
+    log_info("all are ready: clients at %s, control at %s, data in %s", pipeline_clients(p),
+             pipeline_control(p), up->settings->data_dir);
+}
+
+/* --- the end */
+
+/* How long the work took: the publisher's own measure leaves out the start, but knows only its last life. */
+static double seconds(const up_t *up, const run_t *run, const json_t *report)
+{
+    bool one_life = up->tally.before.published == 0 && up->tally.before.acked == 0;
+    double all = run_seconds(run);
+    return up->settings->finite && one_life ? report_real(report, "seconds", all) : all;
+}
+
+static int print_summary(up_t *up, run_t *run)
+{
+    const pipeline_t *p = run_pipeline(run);
+    const json_t *report = pipeline_report(p, PIPELINE_PUBLISHER);
+    if (report)
+        take_counts(up, report);
+    summary_t summary = {.seconds = seconds(up, run, report), .data_dir = up->settings->data_dir};
+    if (pipeline_finished(p))
+        tally_settle(&up->tally, up->settings->count);
+    summary.counts = tally_sum(&up->tally);
+    summary.leftover = up->tally.leftover;
+    summary.backlog = up->tally.backlog;
+    show_counts(up, run);
+    screen_progress_end(run_screen(run), run_now_ms(run));
+    summary_write(&summary, stdout);
+    return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_OK : EXIT_FAILED;
+}
+
+static int finish(up_t *up, run_t *run)
+{
+    const pipeline_t *p = run_pipeline(run);
+    if (!run_was_ready(run))
+        return pipeline_misused(p) ? EXIT_USAGE : pipeline_failure(p) ? EXIT_FAILED : EXIT_OK;
+    int exit_status = print_summary(up, run);
+    if (pipeline_failure(p))
+        return EXIT_FAILED;
+    bool all_acked = pipeline_finished(p) && up->tally.backlog == 0 && tally_sum(&up->tally).dead == 0;
+    return up->settings->finite && !all_acked ? EXIT_FAILED : exit_status;
+}
+
+/* One pipeline over one directory: told here, before four programs fail each in its own way. */
+static int prepare(const up_settings_t *settings)
+{
+    char lock[PATH_MAX];
+    pid_t owner = 0;
+    int r = dir_make(settings->run_dir);
+    if (r < 0) {
+        log_error("%s can't be made: %s", settings->run_dir, strerror(-r));
+        return EXIT_FAILED;
+    }
+    snprintf(lock, sizeof(lock), "%s/lock", settings->run_dir);
+    r = lock_take(lock, &owner);
+    if (r == -EBUSY)
+        log_error("another `mandrill up` (process %ld) runs over %s", (long)owner, settings->data_dir);
+    else if (r < 0)
+        log_error("%s: %s", lock, strerror(-r));
+    return r < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static int run_up(const up_settings_t *settings)
+{
+    char why[WHY_BYTES];
+    run_t *run = NULL;
+    up_t up = {.settings = settings};
+    const run_events_t events = {.drain = true, .status = on_status, .ready = on_ready, .arg = &up};
+    tally_init(&up.tally);
+    int exit_status = prepare(settings);
+    if (exit_status != EXIT_OK)
+        return exit_status;
+    if (run_new(&run, &settings->pipeline, &events, why) < 0) {
+        log_error("%s", why);
+        return EXIT_FAILED;
+    }
+    run_all(run);
+    exit_status = finish(&up, run);
+    run_destroy(&run);
+    return exit_status;
+}
+
+int command_up(int argc, char **argv)
+{
+    config_t *config;
+    int exit_status;
+    int signals = run_signals();
+    int r = command_config(&config, &up_program, argc, argv, &exit_status);
+    if (r != CONFIG_RUN && r != CONFIG_CHECK)
+        return exit_status;
+    up_settings_t settings;
+    exit_status = up_settings_init(&settings, config);
+    if (exit_status == EXIT_OK && signals < 0) {
+        log_error("signals can't be read: %s", strerror(-signals));
+        exit_status = EXIT_FAILED;
+    }
+    if (exit_status == EXIT_OK && r == CONFIG_RUN)
+        exit_status = run_up(&settings);
+    up_settings_done(&settings);
+    config_destroy(&config);
+    return exit_status;
+}
