@@ -70,7 +70,8 @@ typedef enum { CHANGE_DELETE, CHANGE_MARK, CHANGE_BURY } change_kind_t;
 typedef struct {
     uint64_t id;
     change_kind_t kind;
-    uint8_t done, bad; /* never both for a leg */
+    uint8_t done, bad;  /* never both for a leg */
+    uint8_t newly_done; /* of `done`: what the disk does not know yet, for counting */
     uint32_t deliveries;
     int64_t wait_ms; /* from the commit to the next delivery */
     bool exhausted;  /* CHANGE_BURY because of max_deliveries */

@@ -64,6 +64,7 @@ static void note_legs(delivery_t *d, uint32_t slot, uint8_t done, uint8_t bad, i
     uint32_t place = stage(d, slot);
     delivery_change_t *c = &d->changes[place];
     c->done = done;
+    c->newly_done = done & (uint8_t)~e->done;
     c->bad = bad;
     if (done == e->legs) {
         set_fate(d, place, FATE_DELETE);

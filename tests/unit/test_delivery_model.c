@@ -39,6 +39,7 @@ static void compare_staged(const model_t *m)
                                   : x->end == BURY ? CHANGE_BURY
                                                    : CHANGE_MARK);
         assert_int_equal(c->done, x->then.done);
+        assert_int_equal(c->newly_done, x->then.done & ~x->now.done);
         assert_int_equal(c->bad, x->then.bad);
         assert_int_equal(c->deliveries, x->then.deliveries);
         if (x->end != DELETE) {

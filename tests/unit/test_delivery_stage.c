@@ -43,6 +43,7 @@ static void test_legs_add_up(void **state)
     assert_int_equal(staged(d), 0);
     assert_int_equal(done(d, 1, token, RESTART), STEP_DONE);
     expect_change(d, 1, CHANGE_DELETE, BOTH, 0, 0, 0, false);
+    assert_int_equal(only_change(d).newly_done, RESTART);
     delivery_destroy(&d);
 }
 
