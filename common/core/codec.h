@@ -27,7 +27,7 @@ void write_nil(buffer_t *b);
 void write_str(buffer_t *b, const char *s, size_t len);
 /* Of a string whose `len` bytes the caller appends himself. */
 void write_str_head(buffer_t *b, uint32_t len);
-void write_bin(buffer_t *b, const void *p, size_t len);
+void write_bin(buffer_t *b, const void *bytes, size_t len);
 /* An array whose length is not known yet: begin returns its place, end fills in the number of elements
  * written since. */
 size_t write_array_begin(buffer_t *b);

@@ -7,7 +7,7 @@ enum { STEPS = 64 };
 static unsigned shift_of(uint64_t v)
 {
     unsigned shift = 0;
-    while (v >> shift >= 2 * STEPS) {
+    while (v >> shift >= UINT64_C(2) * STEPS) {
         shift++;
     }
     return shift;

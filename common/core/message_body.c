@@ -192,13 +192,13 @@ typedef struct {
 static int read_given(const void *bytes, size_t len, given_t *g, char *why)
 {
     reader_t r;
-    uint32_t pairs;
+    uint32_t pairs = 0;
     int rc = open_body(&r, bytes, len, &pairs, why);
     g->instance = g->host = (span_t){0};
     g->published_ms = -1;
     g->attributes = 0;
     for (uint32_t i = 0; rc == 0 && i < pairs; i++) {
-        pair_t p;
+        pair_t p = {0};
         rc = read_pair(&r, &p, why);
         if (rc != 0) {
             break;
@@ -252,9 +252,9 @@ int body_normalise(const void *bytes, size_t len, const char *domain, int64_t no
 /* The two keys that every stored body begins with. */
 static int read_stored_head(reader_t *r, body_t *ret)
 {
-    pair_t host;
-    pair_t published;
-    span_t name = {0};
+    pair_t host = {0};
+    pair_t published = {0};
+    span_t name = {"", 0};
     if (read_pair(r, &host, NULL) != 0 || read_pair(r, &published, NULL) != 0 || !span_is(host.key, "host") ||
         !span_is(published.key, "published_at") || take_name(&host.value, "host", &name, NULL) != 0 ||
         host_check(name.bytes, name.len, NULL) != 0 ||
@@ -271,7 +271,7 @@ static int read_stored_head(reader_t *r, body_t *ret)
 int body_parse(const void *bytes, size_t len, body_t *ret)
 {
     reader_t r;
-    uint32_t pairs;
+    uint32_t pairs = 0;
     body_t body = {0};
     if (open_body(&r, bytes, len, &pairs, NULL) != 0 || pairs < 2 || read_stored_head(&r, &body) != 0) {
         return -EPROTO;
@@ -280,7 +280,7 @@ int body_parse(const void *bytes, size_t len, body_t *ret)
     body.attributes_at = r.at;
     body.attributes_len = (size_t)(r.end - r.at);
     for (uint32_t i = 0; i < body.attributes; i++) {
-        pair_t p;
+        pair_t p = {0};
         /* A second host or published_at has failed the check as a key that comes twice. */
         if (read_pair(&r, &p, NULL) != 0 || span_is(p.key, "instance")) {
             return -EPROTO;

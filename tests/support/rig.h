@@ -40,7 +40,7 @@ void rig_passed(rig_t *rig);
 
 #define RIG_TEST(function, transport)                                                                        \
     {                                                                                                        \
-#function " over " transport, function, rig_setup, rig_teardown, (void *)(uintptr_t)transport        \
+#function " over " transport, function, rig_setup, rig_teardown, (void *)(uintptr_t)(transport)      \
     }
 #define RIG_TESTS(function) RIG_TEST(function, "ipc"), RIG_TEST(function, "tcp")
 
