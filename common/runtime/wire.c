@@ -36,7 +36,7 @@ enum {
 struct wire {
     void *socket;
     bool router;
-    wire_guard_t *guard; /* NULL on ipc */
+    wire_guard_t *guard; /* of a wire that is bound to a TCP port, else NULL */
     ipc_file_t file;     /* of a wire that is bound to a path */
     zmq_msg_t body;      /* of the frame that was received last */
     char endpoint[ENDPOINT_BYTES];
@@ -184,7 +184,7 @@ int wire_connect(wire_t **ret, const char *endpoint, char *why)
     if (error != 0)
         return error;
     wire_t *w = NULL;
-    error = wire_new(&w, false, strncmp(endpoint, "tcp:", 4) == 0);
+    error = wire_new(&w, false, false);
     if (error == 0 && zmq_connect(w->socket, endpoint) != 0)
         error = -zmq_errno();
     if (error != 0) {
@@ -233,15 +233,6 @@ static int recv_part(const wire_t *w, zmq_msg_t *part)
     return 0;
 }
 
-/* Takes what is left of a message of too many frames; all of it is here, or libzmq had not shown the first.
- */
-static void skip_parts(wire_t *w)
-{
-    while (zmq_msg_more(&w->body))
-        if (recv_part(w, &w->body) != 0)
-            return;
-}
-
 /* The connection's number, or false when the peer chose an id itself. One that it made to look like ours
  * cannot be told apart; it gains nothing by that. */
 static bool read_routing_id(wire_t *w, uint32_t *ret)
@@ -253,31 +244,43 @@ static bool read_routing_id(wire_t *w, uint32_t *ret)
     return true;
 }
 
+/* Takes the rest of a message whose first part is here: all of it is, or libzmq had not shown the first. True
+ * when it is one frame from a peer with an id of ours. */
+static bool recv_rest(wire_t *w, uint32_t *ret_routing_id)
+{
+    bool good = true;
+    if (w->router) {
+        good = read_routing_id(w, ret_routing_id) && zmq_msg_more(&w->body);
+        if (zmq_msg_more(&w->body) && recv_part(w, &w->body) != 0)
+            return false;
+    }
+    while (zmq_msg_more(&w->body)) {
+        good = false;
+        if (recv_part(w, &w->body) != 0)
+            return false;
+    }
+    return good;
+}
+
 int wire_recv(wire_t *w, frame_t *ret)
 {
     for (int refused = 0; refused < REFUSED_PER_CALL_MAX; refused++) {
-        int error = recv_part(w, &w->body);
+        const int error = recv_part(w, &w->body);
         if (error == -EAGAIN && w->guard != NULL)
             guard_drained(w->guard);
         if (error != 0)
             return error;
+        uint32_t routing_id = 0;
+        const bool good = recv_rest(w, &routing_id);
+        /* Asked of the last part: the routing id has no descriptor when poll() has looked at it before. */
         if (w->guard != NULL)
             guard_delivered(w->guard, zmq_msg_get(&w->body, ZMQ_SRCFD));
-
-        uint32_t routing_id = 0;
-        bool good = true;
-        if (w->router) {
-            good = read_routing_id(w, &routing_id) && zmq_msg_more(&w->body);
-            if (good && (error = recv_part(w, &w->body)) != 0)
-                return error;
-        }
-        if (good && !zmq_msg_more(&w->body)) {
+        if (good) {
             *ret = (frame_t){routing_id, zmq_msg_data(&w->body), zmq_msg_size(&w->body)};
             w->counts.frames_in++;
             w->counts.bytes_in += ret->len;
             return 0;
         }
-        skip_parts(w);
         w->counts.refused_parts++;
     }
     return -EAGAIN;

@@ -44,8 +44,8 @@ int wire_recv(wire_t *w, frame_t *ret);
  */
 int wire_send(wire_t *w, uint32_t routing_id, const buffer_t *frame);
 /* Looks for connections that send without ever ending a message and cuts them; call at least each 100 ms
- * while the loop runs (it is cheap), with the wire drained. Only on TCP: an ipc path is guarded by its file
- * mode. */
+ * while the loop runs (it is cheap), with the wire drained. Only on a bound TCP wire: an ipc path is guarded
+ * by its file mode, and a server that we connect to by whoever named it. */
 void wire_guard(wire_t *w, int64_t now_ms);
 void wire_counts(const wire_t *w, wire_counts_t *ret);
 

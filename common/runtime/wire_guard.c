@@ -52,9 +52,7 @@ int guard_new(wire_guard_t **ret, void *context, void *socket)
     const int no_limit = 0;
     if (error == 0 && zmq_setsockopt(g->monitor, ZMQ_RCVHWM, &no_limit, sizeof no_limit) != 0)
         error = -zmq_errno();
-    if (error == 0 &&
-        zmq_socket_monitor(socket, name, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED) !=
-            0)
+    if (error == 0 && zmq_socket_monitor(socket, name, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0)
         error = -zmq_errno();
     if (error == 0 && zmq_connect(g->monitor, name) != 0)
         error = -zmq_errno();

@@ -1,4 +1,4 @@
-/* The guard of a TCP wire: finds connections that send and send without ever ending a message.
+/* The guard of a bound TCP wire: finds connections that send and send without ever ending a message.
  *
  * libzmq counts a message against no high-water mark before its last frame has come, so such a peer grows our
  * memory without limit. The guard knows the file descriptor of each connection from a socket monitor, and
@@ -22,7 +22,7 @@ enum {
 
 typedef struct wire_guard wire_guard_t;
 
-/* Before the socket binds or connects, so that no connection is missed. 0 or -errno. */
+/* Before the socket binds, so that no connection is missed. 0 or -errno. */
 int guard_new(wire_guard_t **ret, void *context, void *socket);
 /* Before the socket is closed. */
 void guard_destroy(wire_guard_t **g);
