@@ -2,9 +2,12 @@
  * protocol, credit, PING, drain and numbering; a kind only does the work, as straight-line code, in the
  * executor that it names:
  *
- *   batch    run_batch() gets all that is queued, up to --batch, in the thread of the loop      (save: one
- * transaction a batch) loop     start() begins a task, poll() ends those that are due; thousands at once
- * (timers, non-blocking I/O) threads  run() does one task, may block; --slots threads (blocking I/O)
+ *   batch    run_batch() gets all that is queued, up to --batch, in the thread of the loop
+ *            (save: one transaction a batch)
+ *   loop     start() begins a task, poll() ends those that are due; thousands at once
+ *            (timers, non-blocking I/O)
+ *   threads  run() does one task and may block; --slots threads
+ *            (blocking I/O)
  *
  * A kind sends exactly one result for each task: through the sink (batch, loop) or by returning it (threads).
  * OK means: would survive a power cut.
@@ -49,11 +52,13 @@ typedef struct {
     uint32_t slots; /* default of --slots: tasks at work at once (batch: of --batch) */
     const config_option_t *options;
     size_t options_count;
-    /* Opens what the kind needs. `check` (-n): only see whether it could. -errno with `why` (WHY_BYTES). */
+    /* Opens what the kind needs. `check` (-n): only see whether it could. -errno with `why` (WHY_BYTES);
+     * -ERANGE: an option has a bad value, which is the user's mistake (exit 2). */
     int (*open)(void **ret_self, const config_t *config, bool check, char *why);
     void (*close)(void **self);
-    /* batch: all n tasks have a result when it returns. A fault of the store that no retry mends: -EIO, the
-     * worker says why and exits. */
+    /* batch: all n tasks have a result when it returns 0, or how many ms to wait before any more should come
+     * (the store is away or full, the tasks were BLOCKED). A fault of the store that no retry mends: -EIO
+     * after the kind has logged it; tasks without a result are then given to others, and the worker exits. */
     int (*run_batch)(void *self, const worker_task_t *tasks, uint32_t n, worker_sink_t *sink);
     /* loop */
     void (*start)(void *self, const worker_task_t *task, int64_t now_ms, worker_sink_t *sink);
@@ -64,6 +69,8 @@ typedef struct {
 } worker_kind_t;
 
 extern const worker_kind_t *const worker_kinds[]; /* ends with NULL */
-const worker_kind_t *worker_kind_find(const char *name);
+
+/* The whole program, over whatever table of kinds it is linked with: main() returns what this returns. */
+int worker_main(int argc, char **argv);
 
 #endif

@@ -1,0 +1,11 @@
+/* Every kind that mandrill-worker can be: one row each. */
+#include "workers/worker.h"
+
+extern const worker_kind_t save_sqlite;      /* save/save_sqlite.c */
+extern const worker_kind_t restart_simulate; /* restart/restart_simulate.c */
+
+const worker_kind_t *const worker_kinds[] = {
+    &save_sqlite,
+    &restart_simulate,
+    NULL,
+};

@@ -1,0 +1,212 @@
+/* The program: options of its own and of every kind, the chosen kind, and the runtime. */
+#include "common/runtime/log.h"
+#include "common/runtime/signals.h"
+#include "common/runtime/wire.h"
+#include "workers/runtime.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    EXIT_USAGE = 2,
+    OPTIONS_MAX = 64,
+    KINDS_TEXT = 512,
+    BATCH_MAX = WINDOW_MAX / 4,
+    /* A batch is at work, one is being answered, and the consumer fills up the others meanwhile. */
+    WINDOW_BATCHES = 4,
+    THREADS_MAX = 4096,
+};
+
+static const config_option_t own_options[] = {
+    {.name = "kind", .type = CONFIG_TEXT, .argument = "KIND", .help = "what this worker does (see below)"},
+    {.name = "consumer",
+     .type = CONFIG_LIST,
+     .fallback = "tcp://127.0.0.1:5556",
+     .argument = "ENDPOINT",
+     .help = "a consumer to work for; may be repeated; a name stands for all its addresses"},
+    {.name = "slots",
+     .type = CONFIG_INT,
+     .argument = "N",
+     .min = 1,
+     .max = WINDOW_MAX,
+     .help = "tasks at work at once, for kinds that work on single tasks (default: the kind's)"},
+    {.name = "batch",
+     .type = CONFIG_INT,
+     .argument = "N",
+     .min = 1,
+     .max = BATCH_MAX,
+     .help = "most tasks of one batch, for kinds that work in batches (default: the kind's)"},
+    {.name = "drain-timeout",
+     .type = CONFIG_DURATION,
+     .fallback = "10s",
+     .argument = "TIME",
+     .help = "how long to finish what is in flight after SIGTERM"},
+    {.name = "report",
+     .type = CONFIG_TEXT,
+     .fallback = "text",
+     .choices = "text|json|none",
+     .help = "what to tell at the end"},
+    {.name = "announce",
+     .type = CONFIG_TEXT,
+     .argument = "FILE",
+     .help = "write ready=1 here when connected"},
+    {.name = "log-messages", .type = CONFIG_FLAG, .fallback = "false", .help = "a log line for each message"},
+};
+
+typedef struct {
+    config_option_t options[OPTIONS_MAX];
+    size_t count;
+    char kinds[KINDS_TEXT];    /* for --kind's choices */
+    char examples[KINDS_TEXT]; /* with a line for each kind */
+} table_t;
+
+static void append(char *text, const char *format, const char *a, const char *b)
+{
+    const size_t len = strlen(text);
+    snprintf(text + len, KINDS_TEXT - len, format, a, b);
+}
+
+/* The options of all kinds stand in one table: --help shows them, and the environment may set them for all
+ * workers. */
+static void build_table(table_t *t)
+{
+    const size_t own = sizeof own_options / sizeof own_options[0];
+    memcpy(t->options, own_options, sizeof own_options);
+    t->count = own;
+    t->kinds[0] = '\0';
+    t->examples[0] = '\0';
+    for (size_t i = 0; worker_kinds[i] != NULL; i++) {
+        const worker_kind_t *k = worker_kinds[i];
+        append(t->kinds, "%s%s", i > 0 ? "|" : "", k->name);
+        append(t->examples, "  mandrill-worker --kind %-18s %s\n", k->name, k->summary);
+        for (size_t n = 0; n < k->options_count && t->count < OPTIONS_MAX; n++)
+            t->options[t->count++] = k->options[n];
+    }
+    t->options[0].choices = t->kinds;
+}
+
+static const worker_kind_t *find_kind(const char *name)
+{
+    for (size_t i = 0; worker_kinds[i] != NULL; i++)
+        if (strcmp(worker_kinds[i]->name, name) == 0)
+            return worker_kinds[i];
+    return NULL;
+}
+
+/* A flag of another kind than the chosen one does nothing, which its user does not expect. */
+static int check_foreign_flags(const config_t *c, const worker_kind_t *chosen)
+{
+    for (size_t i = 0; worker_kinds[i] != NULL; i++) {
+        const worker_kind_t *k = worker_kinds[i];
+        for (size_t n = 0; k != chosen && n < k->options_count; n++) {
+            const char *name = k->options[n].name;
+            if (config_given(c, name) && strncmp(config_origin(c, name), "--", 2) == 0) {
+                fprintf(stderr, "mandrill-worker: --%s is an option of --kind %s, not of %s\n", name, k->name,
+                        chosen->name);
+                return -EINVAL;
+            }
+        }
+    }
+    return 0;
+}
+
+static int check_consumers(const config_t *c)
+{
+    const char *const *endpoints;
+    const size_t n = config_list(c, "consumer", &endpoints);
+    char why[WHY_BYTES];
+    for (size_t i = 0; i < n; i++) {
+        if (endpoint_check(endpoints[i], why) != 0) {
+            fprintf(stderr, "mandrill-worker: %s: %s\n", config_origin(c, "consumer"), why);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+/* The chosen kind, or NULL when something is wrong and has been told. */
+static const worker_kind_t *check_usage(const config_t *c, const char *kinds)
+{
+    const char *name = config_text(c, "kind");
+    if (name == NULL) {
+        fprintf(stderr, "mandrill-worker: --kind is missing; one of %s\n", kinds);
+        return NULL;
+    }
+    const worker_kind_t *kind = find_kind(name);
+    if (kind == NULL || check_foreign_flags(c, kind) != 0 || check_consumers(c) != 0)
+        return NULL;
+    if (kind->executor == EXECUTOR_THREADS && config_given(c, "slots") &&
+        config_int(c, "slots") > THREADS_MAX) {
+        fprintf(stderr, "mandrill-worker: %s: at most %d, each is a thread of its own\n",
+                config_origin(c, "slots"), THREADS_MAX);
+        return NULL;
+    }
+    return kind;
+}
+
+static void fill_options(runtime_options_t *o, const config_t *c, const worker_kind_t *kind)
+{
+    const bool batch = kind->executor == EXECUTOR_BATCH;
+    const char *size = batch ? "batch" : "slots";
+    o->kind = kind;
+    o->slots = config_given(c, size) ? (uint32_t)config_int(c, size) : kind->slots;
+    o->window = batch ? o->slots * WINDOW_BATCHES : o->slots;
+    o->drain_ms = config_int(c, "drain-timeout");
+    o->announce = config_text(c, "announce");
+    o->report = config_text(c, "report");
+    o->log_messages = config_flag(c, "log-messages");
+    o->consumers_count = config_list(c, "consumer", &o->consumers);
+}
+
+static int run(const config_t *c, const worker_kind_t *kind, bool check, int signals)
+{
+    char why[WHY_BYTES] = "";
+    runtime_options_t options = {0};
+    fill_options(&options, c, kind);
+    const int error = kind->open(&options.self, c, check, why);
+    if (error != 0) {
+        fprintf(stderr, "mandrill-worker: %s\n", why);
+        return error == -ERANGE ? EXIT_USAGE : EXIT_FAILURE;
+    }
+    bool stuck = false;
+    const int code = check ? EXIT_SUCCESS : runtime_run(&options, signals, &stuck);
+    if (!stuck)
+        kind->close(&options.self);
+    return code;
+}
+
+int worker_main(int argc, char **argv)
+{
+    static table_t table;
+    const int signals = signals_open();
+    if (signals < 0) {
+        fprintf(stderr, "mandrill-worker: cannot watch signals: %s\n", strerror(-signals));
+        return EXIT_FAILURE;
+    }
+    build_table(&table);
+    const config_program_t program = {.name = "mandrill-worker",
+                                      .section = "worker",
+                                      .summary = "Does the work of one leg: saves messages, restarts hosts.",
+                                      .arguments = "--kind KIND [options]",
+                                      .examples = table.examples,
+                                      .options = table.options,
+                                      .options_count = table.count};
+    config_t *config = NULL;
+    const int loaded = config_load(&config, &program, argc, argv);
+    if (loaded == CONFIG_EXIT)
+        return EXIT_SUCCESS;
+    if (loaded < 0)
+        return EXIT_USAGE;
+    const worker_kind_t *kind = check_usage(config, table.kinds);
+    int code = EXIT_USAGE;
+    if (kind != NULL) {
+        log_level_t level = LOG_INFO;
+        log_level_parse(config_text(config, "log-level"), &level);
+        log_open(kind->leg, level);
+        code = run(config, kind, loaded == CONFIG_CHECK, signals);
+    }
+    config_destroy(&config);
+    return code;
+}

@@ -1,0 +1,221 @@
+#include "workers/runtime.h"
+
+#include "common/runtime/log.h"
+#include "common/runtime/metrics.h"
+#include "common/runtime/signals.h"
+#include "workers/runtime_internal.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FRAMES_A_TURN = 64, /* from each consumer */
+    RETRY_MS = 10,      /* a frame that could not be sent */
+    LINGER_MS = 1000,   /* for the last results and BYE */
+    DUMP_TASKS_MAX = 20,
+};
+
+/* --- what people are told --- */
+
+static void dump(const runtime_t *rt)
+{
+    log_info("in flight: %u tasks, %u of them queued; %u consumers", rt->tasks.count,
+             rt->executor.queue_count, rt->up);
+    uint32_t shown = 0;
+    for (uint32_t n = held_next(&rt->tasks, HELD_NONE); n != HELD_NONE && shown < DUMP_TASKS_MAX;
+         n = held_next(&rt->tasks, n), shown++) {
+        const held_task_t *h = held_at(&rt->tasks, n);
+        char id[MESSAGE_ID_TEXT];
+        message_id_format(h->task.id, id);
+        log_info("  %s %.*s try %u, for %" PRId64 " ms", id, (int)h->task.body.host_len, h->task.body.host,
+                 h->task.try_no, rt->loop.now_ms - h->taken_ms);
+    }
+    if (rt->tasks.count > shown)
+        log_info("  and %u more", rt->tasks.count - shown);
+}
+
+static void fill_report(const runtime_t *rt, metrics_t *m)
+{
+    dialer_counts_t frames;
+    dialer_counts(rt->dialer, &frames);
+    metrics_init(m);
+    metrics_text(m, "worker", "role");
+    metrics_text(m, rt->options.kind->name, "kind");
+    metrics_text(m, rt->options.kind->leg, "leg");
+    metrics_int(m, (int64_t)rt->taken, "tasks");
+    metrics_int(m, (int64_t)rt->outcomes[OUTCOME_OK], "ok");
+    metrics_int(m, (int64_t)rt->outcomes[OUTCOME_TRANSIENT], "transient");
+    metrics_int(m, (int64_t)rt->outcomes[OUTCOME_PERMANENT], "permanent");
+    metrics_int(m, (int64_t)rt->outcomes[OUTCOME_BLOCKED], "blocked");
+    metrics_int(m, (int64_t)rt->bad_bodies, "bad_bodies");
+    metrics_int(m, (int64_t)rt->over_window, "over_window");
+    metrics_int(m, (int64_t)(frames.malformed + frames.unknown + frames.wires.refused_parts), "refused");
+}
+
+static void report(const runtime_t *rt)
+{
+    static metrics_t m;
+    fill_report(rt, &m);
+    if (strcmp(rt->options.report, "json") == 0) {
+        char *json = metrics_json(&m);
+        if (json != NULL)
+            printf("%s\n", json);
+        free(json);
+        fflush(stdout);
+    } else if (strcmp(rt->options.report, "text") == 0) {
+        log_info("%" PRIu64 " tasks: %" PRIu64 " ok, %" PRIu64 " transient, %" PRIu64 " permanent, %" PRIu64
+                 " blocked",
+                 rt->taken, rt->outcomes[OUTCOME_OK], rt->outcomes[OUTCOME_TRANSIENT],
+                 rt->outcomes[OUTCOME_PERMANENT], rt->outcomes[OUTCOME_BLOCKED]);
+    }
+}
+
+/* --- the loop --- */
+
+/* False: stop at once. */
+static bool take_signals(runtime_t *rt)
+{
+    for (;;) {
+        switch (signals_read(rt->signals)) {
+        case SIGNALS_NONE:
+            return true;
+        case SIGNALS_STOP:
+            log_info("draining: %u tasks in flight", rt->tasks.count);
+            rt->draining = true;
+            rt->drain_until_ms = rt->loop.now_ms + rt->options.drain_ms;
+            break;
+        case SIGNALS_STOP_NOW:
+            log_warn("stopped at once: %u tasks are given back", rt->tasks.count);
+            return false;
+        case SIGNALS_DUMP:
+            dump(rt);
+            break;
+        case SIGNALS_RELOAD:
+        case SIGNALS_CHILD:
+            break;
+        }
+    }
+}
+
+static int64_t next_due_ms(const runtime_t *rt, bool unsent)
+{
+    const int64_t due[] = {
+        dialer_next_ms(rt->dialer),
+        rt->executor.ops->next_ms(&rt->executor),
+        rt->draining ? rt->drain_until_ms : INT64_MAX,
+        rt->paused_until_ms > rt->loop.now_ms ? rt->paused_until_ms : INT64_MAX,
+        unsent ? rt->loop.now_ms + RETRY_MS : INT64_MAX,
+    };
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < sizeof due / sizeof due[0]; i++)
+        first = due[i] < first ? due[i] : first;
+    return first;
+}
+
+/* Whether a drain has ended: nothing is left, or no time. */
+static bool is_drained(const runtime_t *rt, bool unsent)
+{
+    if (!rt->draining)
+        return false;
+    if (rt->tasks.count == 0 && !unsent)
+        return true;
+    if (rt->loop.now_ms < rt->drain_until_ms)
+        return false;
+    log_warn("drain timed out: %u tasks are given back", rt->tasks.count);
+    return true;
+}
+
+static void run_tasks(runtime_t *rt)
+{
+    const int result = rt->executor.ops->run(&rt->executor);
+    if (result > 0)
+        rt->paused_until_ms = rt->loop.now_ms + result;
+    if (result < 0 && rt->failed == 0)
+        rt->failed = result;
+}
+
+/* Returns the exit code. */
+static int work(runtime_t *rt)
+{
+    bool unsent = false;
+    for (;;) {
+        const int error = loop_wait(&rt->loop, next_due_ms(rt, unsent));
+        if (error != 0) {
+            log_error("cannot wait for sockets: %s", strerror(-error));
+            return EXIT_FAILURE;
+        }
+        if (loop_ready(&rt->loop, rt->signals_item) && !take_signals(rt))
+            return EXIT_FAILURE;
+        dialer_receive(rt->dialer, FRAMES_A_TURN);
+        run_tasks(rt);
+        unsent = intake_flush(rt);
+        if (rt->failed != 0) {
+            log_error("the worker cannot go on: %s", strerror(-rt->failed));
+            return EXIT_FAILURE;
+        }
+        intake_windows(rt);
+        dialer_tick(rt->dialer);
+        if (is_drained(rt, unsent))
+            return EXIT_SUCCESS;
+    }
+}
+
+static int open_all(runtime_t *rt, char *why)
+{
+    const runtime_options_t *o = &rt->options;
+    loop_init(&rt->loop);
+    rt->signals_item = loop_add_fd(&rt->loop, rt->signals);
+    held_init(&rt->tasks);
+    for (uint32_t n = 0; n < DIALS_MAX; n++)
+        replies_init(&rt->consumers[n].replies);
+    rt->executor = (exec_t){.kind = o->kind,
+                            .self = o->self,
+                            .tasks = &rt->tasks,
+                            .sink = rt,
+                            .loop = &rt->loop,
+                            .slots = o->slots};
+    int error = executor_open(&rt->executor, why);
+    if (error != 0)
+        return error;
+    const dialer_options_t dialer = {.what = "consumer",
+                                     .role = ROLE_WORKER,
+                                     .kind = o->kind->name,
+                                     .leg = o->kind->leg,
+                                     .endpoints = o->consumers,
+                                     .endpoints_count = o->consumers_count};
+    dialer_events_t events = intake_events;
+    events.arg = rt;
+    return dialer_open(&rt->dialer, &dialer, &events, &rt->loop, why);
+}
+
+int runtime_run(const runtime_options_t *options, int signals, bool *ret_stuck)
+{
+    char why[WHY_BYTES] = "no memory";
+    runtime_t *rt = calloc(1, sizeof *rt);
+    int code = EXIT_FAILURE;
+    if (rt != NULL) {
+        rt->options = *options;
+        rt->signals = signals;
+    }
+    if (rt == NULL || open_all(rt, why) != 0) {
+        log_error("%s", why);
+    } else {
+        code = work(rt);
+        report(rt);
+    }
+    *ret_stuck = false;
+    if (rt == NULL)
+        return code;
+    dialer_close(&rt->dialer, LINGER_MS);
+    *ret_stuck = !executor_close(&rt->executor);
+    if (*ret_stuck)
+        return code; /* the thread still reads its task */
+    for (uint32_t n = 0; n < DIALS_MAX; n++)
+        replies_done(&rt->consumers[n].replies);
+    held_done(&rt->tasks);
+    free(rt->refs);
+    free(rt);
+    return code;
+}

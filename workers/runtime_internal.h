@@ -1,0 +1,54 @@
+/* What the files of the runtime share: runtime.c (the loop), intake.c (what consumers say), sink.c (what
+ * kinds say). */
+#ifndef MANDRILL_WORKER_RUNTIME_INTERNAL_H
+#define MANDRILL_WORKER_RUNTIME_INTERNAL_H
+
+#include "common/runtime/dialer.h"
+#include "workers/executor.h"
+#include "workers/replies.h"
+#include "workers/runtime.h"
+
+typedef struct {
+    bool up;
+    uint32_t generation; /* rises when another process answers: what the last one gave is its own affair */
+    uint32_t held;       /* tasks of this generation */
+    uint32_t window;     /* as it was told last */
+    replies_t replies;
+} consumer_t;
+
+/* The sink that kinds see is the whole runtime. */
+struct worker_sink {
+    runtime_options_t options;
+    loop_t loop;
+    int signals_item, signals;
+    dialer_t *dialer;
+    held_t tasks;
+    exec_t executor;
+    consumer_t consumers[DIALS_MAX];
+    uint32_t up; /* consumers */
+    bool announced;
+    bool draining;
+    int64_t drain_until_ms;
+    int64_t paused_until_ms; /* the kind's store is away: window 0 until then */
+    int failed;              /* -errno: the worker has to exit */
+    uint64_t taken;          /* tasks */
+    uint64_t outcomes[OUTCOMES];
+    uint64_t bad_bodies, over_window, ownerless;
+    uint64_t *refs;                     /* for one HELLO */
+    task_record_t records[RECORDS_MAX]; /* of one frame */
+};
+
+typedef struct worker_sink runtime_t;
+
+/* intake.c */
+extern const dialer_events_t intake_events; /* but for `arg` */
+/* Tells every consumer its share of the window where it has changed. */
+void intake_windows(runtime_t *rt);
+/* Sends the results that are ready. True when a connected consumer still misses some. */
+bool intake_flush(runtime_t *rt);
+
+/* sink.c: a result for a task that was never taken. */
+void sink_refuse(runtime_t *rt, consumer_t *c, const task_record_t *record, outcome_t outcome, int64_t ms,
+                 const char *text);
+
+#endif

@@ -1,0 +1,366 @@
+#define _DEFAULT_SOURCE /* flock, which SQLite's own (POSIX record) locks on the same file do not disturb */
+/* save-sqlite: one row for each message, in one SQLite file.
+ *
+ * A batch is one transaction; results are given after its commit. A message that comes again finds its row
+ * and is answered OK. Durability: WAL with synchronous FULL, so a commit survives a power cut.
+ *
+ * One process writes a file: two writers in WAL mode can damage it. flock keeps the second away; SQLite's
+ * exclusive locking mode would too, but then nobody could read the rows while the worker runs. */
+#include "common/runtime/clock.h"
+#include "common/runtime/log.h"
+#include "workers/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    BATCH = 1024,
+    SCHEMA_VERSION = 1,
+    APPLICATION_ID = 0x4d445356, /* "MDSV": tells this file from others of ours */
+    /* How long to leave a store alone that is full or locked by somebody. */
+    FULL_WAIT_MS = 1000,
+    LOCKED_WAIT_MS = 100,
+};
+
+/* A checkpoint costs two fsyncs and stops the batch that meets it: at this size it comes a few times a second
+ * under full load and takes a few ms. The limit gives back what a long reader made the log grow to. */
+#define CHECKPOINT_PAGES "1000"
+#define WAL_BYTES_MAX    "67108864"
+
+typedef struct {
+    int lock; /* the file, under flock */
+    sqlite3 *db;
+    sqlite3_stmt *begin, *insert, *commit, *rollback;
+    buffer_t json;
+    const char *path;
+} save_t;
+
+static const config_option_t options[] = {
+    {.name = "database",
+     .type = CONFIG_TEXT,
+     .fallback = "mandrill-data/saved.db",
+     .argument = "FILE",
+     .help = "save-sqlite: where messages are saved; one worker for each file"},
+};
+
+static const char schema[] = "CREATE TABLE messages("
+                             "  stream INTEGER NOT NULL, seq INTEGER NOT NULL,"
+                             "  instance TEXT NOT NULL, host TEXT NOT NULL,"
+                             "  published_at INTEGER NOT NULL, saved_at INTEGER NOT NULL," /* ms since 1970 */
+                             "  attributes TEXT," /* a JSON object; NULL: none */
+                             "  PRIMARY KEY(stream, seq)) STRICT, WITHOUT ROWID";
+
+/* --- opening --- */
+
+static int fail(const save_t *s, int error, char *why, const char *doing)
+{
+    snprintf(why, WHY_BYTES, "%.80s: %.30s: %.70s", s->path, doing,
+             s->db != NULL ? sqlite3_errmsg(s->db) : "no memory");
+    return error;
+}
+
+static void save_close(void **self)
+{
+    save_t *s = *self;
+    if (s == NULL)
+        return;
+    sqlite3_finalize(s->begin);
+    sqlite3_finalize(s->insert);
+    sqlite3_finalize(s->commit);
+    sqlite3_finalize(s->rollback);
+    sqlite3_close(s->db);
+    /* Last: closing a descriptor of the file drops SQLite's locks on it. */
+    if (s->lock >= 0)
+        close(s->lock);
+    buffer_done(&s->json);
+    free(s);
+    *self = NULL;
+}
+
+/* The folder of the default path is ours to make; one that was asked for is made too, but no tree of them. */
+static int make_folder(const char *path, char *why)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path)
+        return 0;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+    if (mkdir(folder, 0755) == 0 || errno == EEXIST)
+        return 0;
+    const int error = errno;
+    snprintf(why, WHY_BYTES, "%.100s: cannot make the folder: %s", folder, strerror(error));
+    return -error;
+}
+
+static int take_lock(save_t *s, bool check, char *why)
+{
+    s->lock = open(s->path, O_RDWR | O_CLOEXEC | (check ? 0 : O_CREAT), 0644);
+    if (s->lock < 0 && check && errno == ENOENT)
+        return 0; /* it will be made */
+    if (s->lock < 0 || flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+        const int error = errno;
+        if (error == EWOULDBLOCK)
+            snprintf(why, WHY_BYTES, "%.100s is in use by another save worker; one worker writes one file",
+                     s->path);
+        else
+            snprintf(why, WHY_BYTES, "%.100s: %s", s->path, strerror(error));
+        return error == EWOULDBLOCK ? -EBUSY : -error;
+    }
+    return 0;
+}
+
+/* The first column of the first row as text; "" when there is none. */
+static int query(save_t *s, const char *sql, char *ret, size_t size)
+{
+    sqlite3_stmt *statement;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &statement, NULL);
+    if (rc != SQLITE_OK)
+        return rc;
+    rc = sqlite3_step(statement);
+    const unsigned char *text = rc == SQLITE_ROW ? sqlite3_column_text(statement, 0) : NULL;
+    snprintf(ret, size, "%s", text != NULL ? (const char *)text : "");
+    return sqlite3_finalize(statement);
+}
+
+/* A pragma that is set and read back: some are refused without an error. */
+static int set_pragma(save_t *s, const char *name, const char *value, const char *expected, char *why)
+{
+    char sql[96], got[32] = "";
+    snprintf(sql, sizeof sql, "PRAGMA %s=%s", name, value);
+    int rc = query(s, sql, got, sizeof got);
+    snprintf(sql, sizeof sql, "PRAGMA %s", name);
+    if (rc == SQLITE_OK)
+        rc = query(s, sql, got, sizeof got);
+    if (rc == SQLITE_NOTADB)
+        return -EINVAL;
+    if (rc != SQLITE_OK)
+        return fail(s, -EIO, why, sql);
+    if (strcmp(got, expected) == 0)
+        return 0;
+    snprintf(why, WHY_BYTES, "%.100s: %s is %s and cannot be made %s", s->path, name, got, value);
+    return -EINVAL;
+}
+
+/* Whose file it is: 0, 1 for one that is empty, or -EINVAL. */
+static int check_owner(save_t *s, char *why)
+{
+    char application[16] = "", version[16] = "", tables[16] = "", ours[16];
+    const int rc = query(s, "PRAGMA application_id", application, sizeof application);
+    if (rc == SQLITE_NOTADB) {
+        snprintf(why, WHY_BYTES, "%.100s is no SQLite database", s->path);
+        return -EINVAL;
+    }
+    if (rc != SQLITE_OK || query(s, "PRAGMA user_version", version, sizeof version) != SQLITE_OK ||
+        query(s, "SELECT count(*) FROM sqlite_master", tables, sizeof tables) != SQLITE_OK)
+        return fail(s, -EIO, why, "cannot read");
+    if (strcmp(tables, "0") == 0 && strcmp(application, "0") == 0 && strcmp(version, "0") == 0)
+        return 1;
+    snprintf(ours, sizeof ours, "%d", APPLICATION_ID);
+    if (strcmp(application, ours) != 0) {
+        snprintf(why, WHY_BYTES, "%.100s is a database, but not of save-sqlite", s->path);
+        return -EINVAL;
+    }
+    snprintf(ours, sizeof ours, "%d", SCHEMA_VERSION);
+    if (strcmp(version, ours) != 0) {
+        snprintf(why, WHY_BYTES, "%.100s has version %s, this program needs version %s", s->path, version,
+                 ours);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int make_schema(save_t *s, char *why)
+{
+    char sql[1024];
+    snprintf(sql, sizeof sql, "BEGIN IMMEDIATE; %s; PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+             schema, APPLICATION_ID, SCHEMA_VERSION);
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? 0
+               : fail(s, -EIO, why, "cannot make the table");
+}
+
+static int set_pragmas(save_t *s, char *why)
+{
+    static const struct {
+        const char *name, *value, *expected;
+    } pragmas[] = {
+        {"journal_mode", "WAL", "wal"},
+        {"synchronous", "FULL", "2"},
+        {"secure_delete", "OFF", "0"},
+        {"wal_autocheckpoint", CHECKPOINT_PAGES, CHECKPOINT_PAGES},
+        {"journal_size_limit", WAL_BYTES_MAX, WAL_BYTES_MAX},
+    };
+    int error = 0;
+    for (size_t i = 0; error == 0 && i < sizeof pragmas / sizeof pragmas[0]; i++)
+        error = set_pragma(s, pragmas[i].name, pragmas[i].value, pragmas[i].expected, why);
+    return error;
+}
+
+static int prepare(save_t *s, char *why)
+{
+    const struct {
+        sqlite3_stmt **statement;
+        const char *sql;
+    } statements[] = {
+        {&s->begin, "BEGIN IMMEDIATE"},
+        {&s->insert, "INSERT INTO messages(stream, seq, instance, host, published_at, saved_at, attributes)"
+                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(stream, seq) DO NOTHING"},
+        {&s->commit, "COMMIT"},
+        {&s->rollback, "ROLLBACK"},
+    };
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
+        if (sqlite3_prepare_v3(s->db, statements[i].sql, -1, SQLITE_PREPARE_PERSISTENT,
+                               statements[i].statement, NULL) != SQLITE_OK)
+            return fail(s, -EIO, why, "cannot prepare");
+    return 0;
+}
+
+static int open_database(save_t *s, bool check, char *why)
+{
+    int error = check ? 0 : make_folder(s->path, why);
+    if (error == 0)
+        error = take_lock(s, check, why);
+    if (error != 0 || s->lock < 0)
+        return error;
+    const int flags = check ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    if (sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        return fail(s, -EIO, why, "cannot open");
+    const int owner = check_owner(s, why);
+    if (owner < 0 || check)
+        return owner < 0 ? owner : 0;
+    error = set_pragmas(s, why);
+    if (error == 0 && owner == 1)
+        error = make_schema(s, why);
+    return error == 0 ? prepare(s, why) : error;
+}
+
+static int save_open(void **ret_self, const config_t *config, bool check, char *why)
+{
+    void *self = calloc(1, sizeof(save_t));
+    save_t *s = self;
+    if (s == NULL) {
+        snprintf(why, WHY_BYTES, "no memory");
+        return -ENOMEM;
+    }
+    s->lock = -1;
+    buffer_init(&s->json);
+    s->path = config_text(config, "database");
+    const int error = open_database(s, check, why);
+    if (error != 0) {
+        save_close(&self);
+        return error;
+    }
+    *ret_self = self;
+    return 0;
+}
+
+/* --- saving --- */
+
+static int run(sqlite3_stmt *statement)
+{
+    const int rc = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int insert(save_t *s, const worker_task_t *t, int64_t now_ms)
+{
+    sqlite3_stmt *i = s->insert;
+    sqlite3_bind_int64(i, 1, (sqlite3_int64)t->id.stream);
+    sqlite3_bind_int64(i, 2, (sqlite3_int64)t->id.seq);
+    sqlite3_bind_text(i, 3, t->body.instance, (int)t->body.instance_len, SQLITE_STATIC);
+    sqlite3_bind_text(i, 4, t->body.host, (int)t->body.host_len, SQLITE_STATIC);
+    sqlite3_bind_int64(i, 5, t->body.published_ms);
+    sqlite3_bind_int64(i, 6, now_ms);
+    if (t->body.attributes == 0) {
+        sqlite3_bind_null(i, 7);
+    } else {
+        buffer_clear(&s->json);
+        body_attributes_json(&t->body, &s->json);
+        if (s->json.failed)
+            return SQLITE_NOMEM;
+        sqlite3_bind_text(i, 7, (const char *)s->json.data, (int)s->json.len, SQLITE_STATIC);
+    }
+    return run(i);
+}
+
+static int save_all(save_t *s, const worker_task_t *tasks, uint32_t n)
+{
+    const int64_t now_ms = clock_wall_ms();
+    int rc = run(s->begin);
+    for (uint32_t i = 0; rc == SQLITE_OK && i < n; i++)
+        rc = insert(s, &tasks[i], now_ms);
+    return rc == SQLITE_OK ? run(s->commit) : rc;
+}
+
+/* Whether the disk is full: told by SQLite, or by the system where a quota is the limit. Never after a failed
+ * fsync: then nobody knows what is on the disk. */
+static bool is_full(save_t *s, int rc)
+{
+    if ((rc & 0xff) == SQLITE_FULL)
+        return true;
+    const int system = sqlite3_system_errno(s->db);
+    return sqlite3_extended_errcode(s->db) == SQLITE_IOERR_WRITE && (system == EDQUOT || system == ENOSPC);
+}
+
+/* Nothing of the batch was saved. Whether it may be tried again, and after how many ms; 0: no. */
+static int wait_for_store(save_t *s, int rc)
+{
+    const bool full = is_full(s, rc);
+    const bool locked = (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
+    const bool memory = (rc & 0xff) == SQLITE_NOMEM;
+    if (full)
+        log_limited(LOG_WARN, "%s: the disk is full; nothing is saved until there is room", s->path);
+    else if (locked)
+        log_limited(LOG_WARN, "%s is locked by another program", s->path);
+    else if (memory)
+        log_limited(LOG_WARN, "%s: out of memory", s->path);
+    else
+        log_error("%s: %s (SQLite %d, errno %d)", s->path, sqlite3_errmsg(s->db),
+                  sqlite3_extended_errcode(s->db), sqlite3_system_errno(s->db));
+    /* Some errors have ended the transaction already. */
+    if (!sqlite3_get_autocommit(s->db) && run(s->rollback) != SQLITE_OK) {
+        log_error("%s: cannot roll back: %s", s->path, sqlite3_errmsg(s->db));
+        return 0;
+    }
+    return full || memory ? FULL_WAIT_MS : locked ? LOCKED_WAIT_MS : 0;
+}
+
+static int save_batch(void *self, const worker_task_t *tasks, uint32_t n, worker_sink_t *sink)
+{
+    save_t *s = self;
+    const int rc = save_all(s, tasks, n);
+    if (rc == SQLITE_OK) {
+        for (uint32_t i = 0; i < n; i++) {
+            worker_say(sink, "Saved", &tasks[i], "into database");
+            worker_ok(sink, tasks[i].number);
+        }
+        return 0;
+    }
+    const int wait_ms = wait_for_store(s, rc);
+    if (wait_ms == 0)
+        return -EIO;
+    for (uint32_t i = 0; i < n; i++)
+        worker_fail(sink, tasks[i].number, OUTCOME_BLOCKED, wait_ms, "the store takes nothing now");
+    return wait_ms;
+}
+
+const worker_kind_t save_sqlite = {
+    .name = "save-sqlite",
+    .leg = "save",
+    .summary = "saves each message as one row of an SQLite file",
+    .executor = EXECUTOR_BATCH,
+    .slots = BATCH,
+    .options = options,
+    .options_count = sizeof options / sizeof options[0],
+    .open = save_open,
+    .close = save_close,
+    .run_batch = save_batch,
+};

@@ -1,0 +1,72 @@
+/* What kinds say: results, and lines for people. */
+#include "common/core/utf8.h"
+#include "common/runtime/log.h"
+#include "workers/runtime_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+static void reply(runtime_t *rt, consumer_t *c, const result_record_t *result)
+{
+    rt->outcomes[result->outcome]++;
+    if (replies_add(&c->replies, result) != 0)
+        rt->failed = -ENOMEM;
+}
+
+static void end_task(runtime_t *rt, uint32_t number, outcome_t outcome, int64_t ms, text_t text)
+{
+    const held_task_t *h = held_at(&rt->tasks, number);
+    assert(h->used);
+    consumer_t *c = &rt->consumers[h->consumer];
+    if (h->generation == c->generation) {
+        const result_record_t result = {
+            .ref = h->ref, .try_no = h->task.try_no, .outcome = outcome, .ms = ms, .text = text};
+        reply(rt, c, &result);
+        c->held--;
+    } else {
+        rt->ownerless++;
+    }
+    held_remove(&rt->tasks, number);
+}
+
+void worker_ok(worker_sink_t *sink, uint32_t number)
+{
+    end_task(sink, number, OUTCOME_OK, 0, (text_t){"", 0});
+}
+
+/* A text that the protocol takes: what is too long or no UTF-8 is cut off. */
+static text_t fit(const char *text)
+{
+    const size_t len = strnlen(text, TEXT_BYTES_MAX);
+    return (text_t){text, (uint32_t)utf8_prefix(text, len)};
+}
+
+static int64_t fit_ms(int64_t ms)
+{
+    return ms < 0 ? 0 : ms > DURATION_MS_MAX ? DURATION_MS_MAX : ms;
+}
+
+void worker_fail(worker_sink_t *sink, uint32_t number, outcome_t outcome, int64_t ms, const char *text)
+{
+    assert(outcome != OUTCOME_OK && outcome < OUTCOMES);
+    end_task(sink, number, outcome, fit_ms(ms), fit(text));
+}
+
+void sink_refuse(runtime_t *rt, consumer_t *c, const task_record_t *record, outcome_t outcome, int64_t ms,
+                 const char *text)
+{
+    const result_record_t result = {
+        .ref = record->ref, .try_no = record->try_no, .outcome = outcome, .ms = ms, .text = fit(text)};
+    reply(rt, c, &result);
+}
+
+void worker_say(worker_sink_t *sink, const char *what, const worker_task_t *task, const char *rest)
+{
+    if (!sink->options.log_messages)
+        return;
+    char id[MESSAGE_ID_TEXT];
+    message_id_format(task->id, id);
+    log_info("%s %.*s%s%s (%s)", what, (int)task->body.host_len, task->body.host, rest[0] != '\0' ? " " : "",
+             rest, id);
+}
