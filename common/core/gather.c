@@ -205,11 +205,13 @@ static int compare_refs(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-uint32_t gather_worker_holds(gather_t *g, uint32_t worker, const uint64_t *refs, size_t n)
+uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n)
 {
     assert(worker < ROSTER_MAX);
     uint32_t count = 0;
     uint32_t before;
+    if (n > 0)
+        qsort(refs, n, sizeof *refs, compare_refs);
     for (uint32_t task = g->running[worker].last; task != FIFO_NONE; task = before) {
         before = g->task_links.prev[task];
         uint64_t ref = ref_of(g, task);

@@ -91,9 +91,9 @@ gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t
 /* The worker is gone: what it was running waits again, first in its queue. costs_try: the try is counted, and
  * the last one allowed ends the leg badly; else as if never given. Returns how many it had. */
 uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool costs_try, int64_t now_ms);
-/* The worker is back and holds only these refs (sorted): the rest waits again and costs nothing. Returns how
- * many. */
-uint32_t gather_worker_holds(gather_t *g, uint32_t worker, const uint64_t *refs, size_t n);
+/* The worker is back and holds only these refs (they get sorted): the rest waits again and costs nothing.
+ * Returns how many. */
+uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n);
 
 /* Steps for one source that are due now: messages whose legs have all ended, extensions, legs done that wait
  * to be reported. At most `max`; call again until it returns less. */

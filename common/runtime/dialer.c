@@ -5,6 +5,7 @@
 #include "common/runtime/resolver.h"
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,7 @@ struct dialer {
     int resolver_item;
     buffer_t frame;
     char (*found)[ADDRESS_BYTES];
+    uint32_t end; /* no dial from here on is in use */
     uint64_t malformed, unknown;
     wire_counts_t closed; /* what the closed wires had counted */
     dial_t dials[DIALS_MAX];
@@ -125,7 +127,7 @@ static void say_hello(dialer_t *d, uint32_t n)
 
 static uint32_t find_server(const dialer_t *d, uint64_t session, uint32_t except)
 {
-    for (uint32_t n = 0; n < DIALS_MAX; n++)
+    for (uint32_t n = 0; n < d->end; n++)
         if (n != except && d->dials[n].up && d->dials[n].link.server_session == session)
             return n;
     return DIAL_NONE;
@@ -225,7 +227,7 @@ static void receive_one(dialer_t *d, uint32_t n, const frame_t *frame)
 
 void dialer_receive(dialer_t *d, uint32_t frames_max)
 {
-    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+    for (uint32_t n = 0; n < d->end; n++) {
         dial_t *dial = &d->dials[n];
         if (dial->wire == NULL || !loop_ready(d->loop, dial->item))
             continue;
@@ -240,15 +242,17 @@ void dialer_receive(dialer_t *d, uint32_t frames_max)
 static void dial_add(dialer_t *d, const char *address)
 {
     dial_t *free_one = NULL;
-    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+    for (uint32_t n = d->end; n-- > 0;) {
         dial_t *dial = &d->dials[n];
         if (dial->used && strcmp(dial->address, address) == 0) {
             dial->listed = true;
             return;
         }
-        if (!dial->used && free_one == NULL)
+        if (!dial->used)
             free_one = dial;
     }
+    if (free_one == NULL && d->end < DIALS_MAX)
+        free_one = &d->dials[d->end++];
     if (free_one == NULL) {
         log_limited(LOG_WARN, "more than %d addresses: %s %s is left out", DIALS_MAX, d->options.what,
                     address);
@@ -267,7 +271,7 @@ static void follow_names(dialer_t *d)
     int count = resolver_take(d->resolver, d->found);
     if (count < 0)
         return;
-    for (uint32_t n = 0; n < DIALS_MAX; n++)
+    for (uint32_t n = 0; n < d->end; n++)
         d->dials[n].listed = false;
     for (int i = 0; i < count; i++)
         dial_add(d, d->found[i]);
@@ -335,7 +339,7 @@ void dialer_tick(dialer_t *d)
 {
     if (d->resolver_item < 0 || loop_ready(d->loop, d->resolver_item))
         follow_names(d);
-    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+    for (uint32_t n = 0; n < d->end; n++) {
         if (!d->dials[n].used)
             continue;
         /* It was this process that stood still: what the servers said meanwhile may not be read yet. */
@@ -348,7 +352,7 @@ void dialer_tick(dialer_t *d)
 int64_t dialer_next_ms(const dialer_t *d)
 {
     int64_t next_ms = INT64_MAX;
-    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+    for (uint32_t n = 0; n < d->end; n++) {
         const dial_t *dial = &d->dials[n];
         if (!dial->used || twin_holds(d, dial))
             continue;
@@ -383,7 +387,7 @@ const char *dialer_address(const dialer_t *d, uint32_t dial)
 void dialer_counts(const dialer_t *d, dialer_counts_t *ret)
 {
     dialer_counts_t c = {.malformed = d->malformed, .unknown = d->unknown, .wires = d->closed};
-    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+    for (uint32_t n = 0; n < d->end; n++) {
         c.dials += d->dials[n].used;
         c.up += d->dials[n].up;
         if (d->dials[n].wire != NULL)
@@ -395,6 +399,7 @@ void dialer_counts(const dialer_t *d, dialer_counts_t *ret)
 int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t *events, loop_t *loop,
                 char *why)
 {
+    snprintf(why, WHY_BYTES, "out of memory");
     dialer_t *d = calloc(1, sizeof *d);
     if (d == NULL)
         return -ENOMEM;
@@ -411,6 +416,8 @@ int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t
     if (error == 0 && resolver_fd(d->resolver) >= 0) {
         d->resolver_item = loop_add_fd(loop, resolver_fd(d->resolver));
         error = d->resolver_item < 0 ? d->resolver_item : 0;
+        if (error != 0)
+            snprintf(why, WHY_BYTES, "too many sockets");
     }
     if (error != 0) {
         dialer_close(&d, 0);
@@ -426,7 +433,7 @@ void dialer_close(dialer_t **ref, int linger_ms)
     dialer_t *d = *ref;
     if (d == NULL)
         return;
-    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+    for (uint32_t n = 0; n < d->end; n++) {
         if (d->dials[n].up)
             say_bye(d, &d->dials[n]);
         dial_close(d, &d->dials[n], linger_ms);

@@ -409,7 +409,7 @@ static void test_what_a_worker_does_not_hold_waits_again(void **state)
         deliver(g, seq, seq, 1, 0);
         refs[seq - 1] = give(g, SAVE, 1).record.ref;
     }
-    uint64_t held[2] = {refs[1], UINT64_MAX}; /* and one that it never got */
+    uint64_t held[2] = {INT64_MAX, refs[1]}; /* and one that it never got */
     assert_int_equal(gather_worker_holds(g, 1, held, 2), 2);
     assert_int_equal(gather_waiting(g, SAVE), 2);
     gather_task_t again = give(g, SAVE, 1);

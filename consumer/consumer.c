@@ -1,0 +1,204 @@
+#include "consumer/consumer.h"
+#include "common/runtime/announce.h"
+#include "common/runtime/log.h"
+#include "common/runtime/signals.h"
+#include "consumer/report.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LINGER_MS = 1000,  /* for the last steps and BYE */
+    MEASURE_MS = 1000, /* rates */
+};
+
+/* --- open and close --- */
+
+static void fill_status(void *arg, metrics_t *m)
+{
+    report_status(arg, m);
+}
+
+static int open_sockets(consumer_t *c, char *why)
+{
+    const consumer_options_t *o = &c->options;
+    downstream_options_t down = {.gather = c->gather,
+                                 .roster = c->roster,
+                                 .legs = &c->legs,
+                                 .loop = &c->loop,
+                                 .endpoint = o->listen,
+                                 .batch = o->batch};
+    upstream_options_t up = {.gather = c->gather,
+                             .roster = c->roster,
+                             .legs = &c->legs,
+                             .loop = &c->loop,
+                             .publishers = o->publishers,
+                             .publishers_count = o->publishers_count,
+                             .batch = o->batch,
+                             .window_max = o->window_max,
+                             .log_messages = o->log_messages};
+    int error = downstream_open(&c->downstream, &down, why);
+    if (error == 0)
+        error = control_open(&c->control, o->control, &c->loop, fill_status, c, why);
+    if (error == 0)
+        error = upstream_open(&c->upstream, &up, why);
+    return error;
+}
+
+static int announce(const consumer_t *c)
+{
+    const char *const pairs[] = {"listen", downstream_endpoint(c->downstream), "control",
+                                 control_endpoint(c->control), NULL};
+    int error = announce_write(c->options.announce, pairs);
+    if (error != 0)
+        log_error("cannot write %s: %s", c->options.announce, strerror(-error));
+    return error;
+}
+
+int consumer_open(consumer_t *c, const consumer_options_t *o, int signals)
+{
+    char why[WHY_BYTES] = "";
+    *c = (consumer_t){.options = *o, .signals = signals};
+    loop_init(&c->loop);
+    c->started_ms = c->loop.now_ms;
+    c->gather = gather_new(&o->gather);
+    c->roster = roster_new();
+    if (c->gather == NULL || c->roster == NULL) {
+        log_error("out of memory");
+        return -ENOMEM;
+    }
+    legs_init(&c->legs, c->gather, c->roster);
+    c->signals_item = loop_add_fd(&c->loop, signals);
+    int error = open_sockets(c, why);
+    if (error != 0) {
+        log_error("%s", why);
+        return error;
+    }
+    log_info("workers at %s, control at %s", downstream_endpoint(c->downstream),
+             control_endpoint(c->control));
+    return announce(c);
+}
+
+void consumer_close(consumer_t *c)
+{
+    upstream_close(&c->upstream, LINGER_MS);
+    downstream_close(&c->downstream, LINGER_MS);
+    control_close(&c->control);
+    gather_destroy(&c->gather);
+    roster_destroy(&c->roster);
+}
+
+/* --- drain --- */
+
+void consumer_drain(consumer_t *c)
+{
+    gather_gauges_t gauges;
+    gather_gauges(c->gather, &gauges);
+    log_info("draining: %u messages are held", gauges.held);
+    c->draining = true;
+    c->drain_until_ms = c->loop.now_ms + c->options.drain_ms;
+    upstream_counts(c->upstream, &c->before_drain);
+    upstream_drain(c->upstream);
+    gather_release(c->gather);
+}
+
+/* Whether a drain has ended: nothing is left, or no time. */
+bool consumer_drained(consumer_t *c)
+{
+    if (!c->draining)
+        return false;
+    gather_gauges_t gauges;
+    upstream_counts_t now;
+    gather_gauges(c->gather, &gauges);
+    bool clean = gauges.held == 0 && upstream_settled(c->upstream);
+    if (!clean && c->loop.now_ms < c->drain_until_ms)
+        return false;
+    upstream_counts(c->upstream, &now);
+    uint64_t finished = now.acked + now.dead - c->before_drain.acked - c->before_drain.dead;
+    log_line(clean ? LOG_INFO : LOG_WARN,
+             "drained: %" PRIu64 " finished, %" PRIu64 " released, %u left to their publishers", finished,
+             now.released - c->before_drain.released, gauges.held);
+    return true;
+}
+
+/* --- the loop --- */
+
+/* False: stop at once. */
+static bool take_signals(consumer_t *c)
+{
+    for (;;) {
+        switch (signals_read(c->signals)) {
+        case SIGNALS_NONE:
+            return true;
+        case SIGNALS_STOP:
+            consumer_drain(c);
+            break;
+        case SIGNALS_STOP_NOW:
+            log_warn("stopped at once: what is held is left to its publishers");
+            return false;
+        case SIGNALS_DUMP:
+            report_dump(c);
+            break;
+        case SIGNALS_RELOAD:
+        case SIGNALS_CHILD:
+            break;
+        }
+    }
+}
+
+int64_t consumer_due_ms(const consumer_t *c)
+{
+    const int64_t due_ms[] = {
+        upstream_next_ms(c->upstream),
+        downstream_next_ms(c->downstream),
+        control_next_ms(c->control),
+        gather_next_ms(c->gather),
+        c->draining ? c->drain_until_ms : INT64_MAX,
+    };
+    int64_t first_ms = INT64_MAX;
+    for (size_t i = 0; i < sizeof due_ms / sizeof due_ms[0]; i++)
+        first_ms = due_ms[i] < first_ms ? due_ms[i] : first_ms;
+    return first_ms;
+}
+
+static void measure(consumer_t *c)
+{
+    if (c->loop.now_ms - c->measured_ms < MEASURE_MS)
+        return;
+    upstream_counts_t counts;
+    upstream_counts(c->upstream, &counts);
+    rate_add(&c->consumed_rate, c->loop.now_ms, counts.consumed);
+    rate_add(&c->acked_rate, c->loop.now_ms, counts.acked);
+    c->measured_ms = c->loop.now_ms;
+}
+
+/* Everything that has come in first, so that what goes out carries all of it. */
+int consumer_turn(consumer_t *c)
+{
+    downstream_receive(c->downstream);
+    upstream_receive(c->upstream);
+    control_turn(c->control);
+    downstream_tick(c->downstream);
+    upstream_tick(c->upstream);
+    gather_tick(c->gather, c->loop.now_ms);
+    downstream_flush(c->downstream);
+    measure(c);
+    return upstream_flush(c->upstream);
+}
+
+int consumer_run(consumer_t *c)
+{
+    while (!consumer_drained(c)) {
+        int error = loop_wait(&c->loop, consumer_due_ms(c));
+        if (error == 0 && loop_ready(&c->loop, c->signals_item) && !take_signals(c))
+            return EXIT_FAILURE;
+        if (error == 0)
+            error = consumer_turn(c);
+        if (error != 0) {
+            log_error("cannot go on: %s", strerror(-error));
+            return EXIT_FAILURE;
+        }
+    }
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,357 @@
+#include "consumer/downstream.h"
+#include "common/runtime/clock.h"
+#include "common/runtime/log.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RECORDS_A_TURN = 4 * RECORDS_MAX,
+    HOLD_MS = 20,     /* a worker whose pipe is full is tried again after this */
+    WINDOW_PARTS = 8, /* so much of its window a worker gets before the others are looked at again */
+};
+
+typedef struct {
+    uint32_t window;
+    uint64_t seen;   /* highest number of its RESULTS that was taken; 0: none, any may come first */
+    int64_t hold_ms; /* nothing is given to it before; 0: it may be given */
+} worker_t;
+
+struct downstream {
+    downstream_options_t options;
+    server_t *server;
+    buffer_t frame;
+    uint32_t held_back; /* workers with hold_ms */
+    result_record_t *results;
+    uint64_t *refs;  /* that a worker holds, or that a frame has */
+    uint32_t *quota; /* by worker: to be given in this turn */
+    worker_t workers[ROSTER_MAX];
+};
+
+/* --- sessions --- */
+
+static void hold(downstream_t *d, uint32_t n, int64_t until_ms)
+{
+    worker_t *w = &d->workers[n];
+    if (w->hold_ms != 0)
+        d->held_back--;
+    if (until_ms != 0)
+        d->held_back++;
+    w->hold_ms = until_ms;
+    roster_hold(d->options.roster, n, until_ms != 0);
+}
+
+static void forget(downstream_t *d, uint32_t n, bool costs_try)
+{
+    hold(d, n, 0);
+    gather_worker_gone(d->options.gather, n, costs_try, d->options.loop->now_ms);
+    roster_leave(d->options.roster, n);
+}
+
+/* It comes on another connection: what was on its way on the old one is lost, and it says what it has. */
+static void take_held(downstream_t *d, uint32_t n, const hello_t *h)
+{
+    reader_t held = h->held;
+    for (uint32_t i = 0; i < h->held_count; i++)
+        d->refs[i] = read_uint(&held, CODEC_INT_MAX);
+    uint32_t lost = gather_worker_holds(d->options.gather, n, d->refs, h->held_count);
+    roster_freed(d->options.roster, n, lost);
+    if (lost > 0)
+        log_info("worker %u is back without %u of its tasks: they are given again", n, lost);
+}
+
+static unsigned join(downstream_t *d, uint32_t n, const hello_t *h, int leg, char *why)
+{
+    int error = roster_join(d->options.roster, n, (uint32_t)leg, h->kind, h->window);
+    if (error == -EEXIST) {
+        snprintf(why, WHY_BYTES, "leg %s is served by %s, not by %s", h->leg,
+                 roster_kind(d->options.roster, (uint32_t)leg), h->kind);
+        return ERR_KIND;
+    }
+    if (error != 0) {
+        snprintf(why, WHY_BYTES, "there are as many workers as may be");
+        return ERR_LIMIT;
+    }
+    d->workers[n] = (worker_t){.window = h->window};
+    log_info("worker %u (%s) serves leg %s, window %u", n, h->kind, h->leg, h->window);
+    return 0;
+}
+
+static unsigned on_hello(void *arg, uint32_t n, const hello_t *h, bool known, bool moved, char *why)
+{
+    downstream_t *d = arg;
+    roster_t *roster = d->options.roster;
+    if (h->kind[0] == '\0' || h->leg[0] == '\0') {
+        if (known)
+            forget(d, n, false);
+        snprintf(why, WHY_BYTES, "a worker names its kind and its leg");
+        return ERR_KIND;
+    }
+    int leg = legs_number(d->options.legs, h->leg);
+    /* A session stays with the leg and the kind that it began with. */
+    if (known && (leg < 0 || roster_leg(roster, n) != (uint32_t)leg ||
+                  strcmp(roster_kind(roster, (uint32_t)leg), h->kind) != 0)) {
+        forget(d, n, false);
+        known = false;
+    }
+    if (leg < 0) {
+        snprintf(why, WHY_BYTES, "more than %d legs", LEGS_MAX);
+        return ERR_LIMIT;
+    }
+    if (!known)
+        return join(d, n, h, leg, why);
+    d->workers[n].window = h->window;
+    roster_window(roster, n, h->window);
+    if (moved) {
+        hold(d, n, 0);
+        take_held(d, n, h);
+    }
+    return 0;
+}
+
+static void on_gone(void *arg, uint32_t n, bool said_bye)
+{
+    downstream_t *d = arg;
+    uint32_t tasks = roster_outstanding(d->options.roster, n);
+    const char *leg = legs_name(d->options.legs, roster_leg(d->options.roster, n));
+    log_line(said_bye ? LOG_INFO : LOG_WARN, "worker %u (%s) is gone: %u tasks go to others", n, leg, tasks);
+    forget(d, n, !said_bye);
+}
+
+static uint64_t on_seen(void *arg, uint32_t n)
+{
+    const downstream_t *d = arg;
+    return d->workers[n].seen;
+}
+
+/* --- results --- */
+
+static void say(downstream_t *d, uint32_t n, void (*encode)(buffer_t *b))
+{
+    buffer_clear(&d->frame);
+    encode(&d->frame);
+    server_send(d->server, n, &d->frame);
+}
+
+static void say_seen(downstream_t *d, uint32_t n)
+{
+    buffer_clear(&d->frame);
+    encode_ping(&d->frame, d->workers[n].seen);
+    server_send(d->server, n, &d->frame);
+}
+
+/* What of another leg's tasks a worker speaks, it made up. */
+static bool all_of_its_leg(const downstream_t *d, uint32_t n, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (gather_ref_leg(d->results[i].ref) != roster_leg(d->options.roster, n))
+            return false;
+    return true;
+}
+
+static int take_results(downstream_t *d, uint32_t n, const frame_t *frame)
+{
+    worker_t *w = &d->workers[n];
+    uint64_t no;
+    uint32_t freed = 0;
+    int count = decode_results(frame->data, frame->len, &no, d->results);
+    if (count < 0)
+        return count;
+    if (!all_of_its_leg(d, n, (uint32_t)count))
+        return -EPROTO;
+    if (w->seen != 0 && no > w->seen + 1) {
+        /* The ones before were lost: it sends them again after its HELLO. */
+        say(d, n, encode_who);
+        return count;
+    }
+    if (no > w->seen) {
+        for (int i = 0; i < count; i++) {
+            bool is_free;
+            gather_result(d->options.gather, n, &d->results[i], d->options.loop->now_ms, NULL, &is_free);
+            freed += is_free;
+        }
+        roster_freed(d->options.roster, n, freed);
+        w->seen = no;
+    }
+    /* TASKS and PING tell what was seen; one that gets no more tasks is on its way out and waits for it. */
+    if (w->window == 0 || no < w->seen)
+        say_seen(d, n);
+    return count;
+}
+
+static int take_window(downstream_t *d, uint32_t n, const frame_t *frame)
+{
+    uint32_t window;
+    int error = decode_window(frame->data, frame->len, &window);
+    if (error != 0)
+        return error;
+    d->workers[n].window = window;
+    roster_window(d->options.roster, n, window);
+    return 0;
+}
+
+static int on_frame(void *arg, uint32_t n, int command, const frame_t *frame)
+{
+    uint64_t seen;
+    switch (command) {
+    case CMD_RESULTS:
+        return take_results(arg, n, frame);
+    case CMD_WINDOW:
+        return take_window(arg, n, frame);
+    case CMD_PING:
+        return decode_ping(frame->data, frame->len, &seen);
+    default:
+        return -ENOSYS;
+    }
+}
+
+void downstream_receive(downstream_t *d)
+{
+    server_receive(d->server, RECORDS_A_TURN);
+}
+
+/* --- tasks --- */
+
+/* The frame could not be sent: its tasks wait again, in their order, and the worker is left alone for a
+ * while. Should its connection be gone, its silence will tell. */
+static void take_back(downstream_t *d, uint32_t n, uint32_t count, uint32_t unused)
+{
+    while (count-- > 0) {
+        gather_ungive(d->options.gather, d->refs[count]);
+        unused++;
+    }
+    roster_freed(d->options.roster, n, unused);
+    hold(d, n, d->options.loop->now_ms + HOLD_MS);
+}
+
+static void send_tasks(downstream_t *d, uint32_t leg, uint32_t n)
+{
+    uint32_t left = d->quota[n];
+    d->quota[n] = 0;
+    while (left > 0) {
+        batch_t batch;
+        gather_task_t task;
+        uint32_t count = 0;
+        buffer_clear(&d->frame);
+        tasks_begin(&batch, &d->frame, d->workers[n].seen);
+        while (count < left && count < d->options.batch && !batch_full(&batch) &&
+               gather_give(d->options.gather, leg, n, &task)) {
+            tasks_add(&batch, &task.record);
+            d->refs[count++] = task.record.ref;
+        }
+        batch_end(&batch);
+        left -= count;
+        if (count == 0 || server_send(d->server, n, &d->frame) != 0) {
+            take_back(d, n, count, left);
+            return;
+        }
+    }
+}
+
+/* Shares out what waits by load, in portions, so that each worker gets few frames. */
+static void give_leg(downstream_t *d, uint32_t leg)
+{
+    roster_t *roster = d->options.roster;
+    uint32_t waiting = gather_waiting(d->options.gather, leg);
+    uint32_t touched[ROSTER_MAX];
+    uint32_t touched_count = 0, n;
+    while (waiting > 0 && (n = roster_pick(roster, leg)) != ROSTER_NONE) {
+        uint32_t portion = waiting / roster_workers(roster, leg) + 1;
+        uint32_t part = d->workers[n].window / WINDOW_PARTS + 1;
+        uint32_t credit = roster_credit(roster, n);
+        portion = portion < part ? portion : part;
+        portion = portion < credit ? portion : credit;
+        portion = portion < waiting ? portion : waiting;
+        if (d->quota[n] == 0)
+            touched[touched_count++] = n;
+        d->quota[n] += portion;
+        roster_gave(roster, n, portion);
+        waiting -= portion;
+    }
+    for (uint32_t i = 0; i < touched_count; i++)
+        send_tasks(d, leg, touched[i]);
+}
+
+void downstream_flush(downstream_t *d)
+{
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        if (gather_waiting(d->options.gather, leg) > 0)
+            give_leg(d, leg);
+}
+
+/* --- time --- */
+
+void downstream_tick(downstream_t *d)
+{
+    server_tick(d->server);
+    if (d->held_back == 0)
+        return;
+    for (uint32_t n = PEER_NONE; (n = server_next_peer(d->server, n)) != PEER_NONE;)
+        if (d->workers[n].hold_ms != 0 && d->workers[n].hold_ms <= d->options.loop->now_ms)
+            hold(d, n, 0);
+}
+
+int64_t downstream_next_ms(const downstream_t *d)
+{
+    int64_t next_ms = server_next_ms(d->server);
+    int64_t held_ms = d->held_back > 0 ? d->options.loop->now_ms + HOLD_MS : INT64_MAX;
+    return held_ms < next_ms ? held_ms : next_ms;
+}
+
+/* --- the rest --- */
+
+const char *downstream_endpoint(const downstream_t *d)
+{
+    return server_endpoint(d->server);
+}
+
+void downstream_counts(const downstream_t *d, server_counts_t *ret)
+{
+    server_counts(d->server, ret);
+}
+
+int downstream_open(downstream_t **ret, const downstream_options_t *o, char *why)
+{
+    snprintf(why, WHY_BYTES, "out of memory");
+    downstream_t *d = calloc(1, sizeof *d);
+    if (d == NULL)
+        return -ENOMEM;
+    d->options = *o;
+    buffer_init(&d->frame);
+    d->results = calloc(RECORDS_MAX, sizeof *d->results);
+    d->refs = calloc(HELD_MAX, sizeof *d->refs);
+    d->quota = calloc(ROSTER_MAX, sizeof *d->quota);
+    server_options_t options = {.what = "worker",
+                                .endpoint = o->endpoint,
+                                .sessions = true,
+                                .role = ROLE_WORKER,
+                                .peers_max = ROSTER_MAX,
+                                .welcome = {.session = clock_random_id()}};
+    server_events_t events = {
+        .arg = d, .hello = on_hello, .gone = on_gone, .frame = on_frame, .seen = on_seen};
+    int error = d->results == NULL || d->refs == NULL || d->quota == NULL ? -ENOMEM : 0;
+    if (error == 0)
+        error = server_open(&d->server, &options, &events, o->loop, why);
+    if (error != 0) {
+        downstream_close(&d, 0);
+        return error;
+    }
+    *ret = d;
+    return 0;
+}
+
+void downstream_close(downstream_t **ref, int linger_ms)
+{
+    downstream_t *d = *ref;
+    if (d == NULL)
+        return;
+    server_close(&d->server, linger_ms);
+    buffer_done(&d->frame);
+    free(d->results);
+    free(d->refs);
+    free(d->quota);
+    free(d);
+    *ref = NULL;
+}

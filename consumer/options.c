@@ -1,0 +1,153 @@
+#include "consumer/options.h"
+#include "common/runtime/clock.h"
+#include "common/runtime/wire.h"
+#include <errno.h>
+#include <stdio.h>
+
+enum { TRIES_MAX = 1000, SECOND_MS = 1000, HOUR_MS = 3600000 };
+
+static const config_option_t options[] = {
+    {.name = "publisher",
+     .type = CONFIG_LIST,
+     .fallback = "tcp://127.0.0.1:5555",
+     .argument = "ENDPOINT",
+     .help = "a publisher to take messages from; a name stands for all its addresses"},
+    {.name = "listen",
+     .type = CONFIG_TEXT,
+     .fallback = "tcp://127.0.0.1:5556",
+     .argument = "ENDPOINT",
+     .help = "where workers connect"},
+    {.name = "control",
+     .type = CONFIG_TEXT,
+     .fallback = "tcp://127.0.0.1:5558",
+     .argument = "ENDPOINT",
+     .help = "where mandrill status asks"},
+    {.name = "window-max",
+     .type = CONFIG_INT,
+     .fallback = "16384",
+     .argument = "N",
+     .min = 1,
+     .max = WINDOW_MAX,
+     .help = "most messages held at once, of all publishers together"},
+    {.name = "batch",
+     .type = CONFIG_INT,
+     .fallback = "1024",
+     .argument = "N",
+     .min = 1,
+     .max = RECORDS_MAX,
+     .help = "most records of a frame, and messages held beyond what the workers take"},
+    {.name = "extend",
+     .type = CONFIG_DURATION,
+     .fallback = "3s",
+     .argument = "TIME",
+     .min = 1,
+     .max = DURATION_MS_MAX,
+     .help = "how far a message's deadline is moved while it is worked on"},
+    {.name = "extend-every",
+     .type = CONFIG_DURATION,
+     .fallback = "2s",
+     .argument = "TIME",
+     .min = 1,
+     .max = HOUR_MS,
+     .help = "how often it is moved"},
+    {.name = "report-after",
+     .type = CONFIG_DURATION,
+     .fallback = "100ms",
+     .argument = "TIME",
+     .max = HOUR_MS,
+     .help = "a leg that is done is reported then, though others are not"},
+    {.name = "max-tries",
+     .type = CONFIG_INT,
+     .fallback = "5",
+     .argument = "N",
+     .min = 1,
+     .max = TRIES_MAX,
+     .help = "tries of a task that fails before its leg has ended badly"},
+    {.name = "backoff",
+     .type = CONFIG_DURATION,
+     .fallback = "200ms",
+     .argument = "TIME",
+     .max = HOUR_MS,
+     .help = "longest wait before the second try"},
+    {.name = "backoff-factor",
+     .type = CONFIG_REAL,
+     .fallback = "2",
+     .argument = "X",
+     .min = 1,
+     .max = 100,
+     .help = "how much longer before each further one"},
+    {.name = "backoff-max",
+     .type = CONFIG_DURATION,
+     .fallback = "30s",
+     .argument = "TIME",
+     .max = HOUR_MS,
+     .help = "longest wait of all"},
+    {.name = "drain-timeout",
+     .type = CONFIG_DURATION,
+     .fallback = "10s",
+     .argument = "TIME",
+     .help = "how long to finish what is at work after SIGTERM"},
+    {.name = "report",
+     .type = CONFIG_TEXT,
+     .fallback = "text",
+     .choices = "text|json|none",
+     .help = "what to tell at the end"},
+    {.name = "announce", .type = CONFIG_TEXT, .argument = "FILE", .help = "write the real endpoints here"},
+    {.name = "log-messages", .type = CONFIG_FLAG, .fallback = "false", .help = "log lines for each message"},
+};
+
+const config_program_t consumer_program = {
+    .name = "mandrill-consumer",
+    .section = "consumer",
+    .summary = "Takes messages from publishers, has every leg done by workers, and reports back.",
+    .arguments = "[options]",
+    .examples = "  mandrill-consumer\n"
+                "  mandrill-consumer --publisher tcp://10.0.0.5:5555 --publisher tcp://10.0.0.6:5555\n"
+                "  mandrill-consumer --publisher tcp://publisher:5555 --listen 'tcp://*:5556'\n",
+    .options = options,
+    .options_count = sizeof options / sizeof options[0],
+};
+
+static int check_endpoint(const config_t *c, const char *name, const char *endpoint)
+{
+    char why[WHY_BYTES];
+    int error = endpoint_check(endpoint, why);
+    if (error != 0)
+        fprintf(stderr, "%s: %s: %s\n", consumer_program.name, config_origin(c, name), why);
+    return error;
+}
+
+int options_read(const config_t *c, consumer_options_t *ret)
+{
+    consumer_options_t o = {
+        .listen = config_text(c, "listen"),
+        .control = config_text(c, "control"),
+        .announce = config_text(c, "announce"),
+        .report = config_text(c, "report"),
+        .window_max = (uint32_t)config_int(c, "window-max"),
+        .batch = (uint32_t)config_int(c, "batch"),
+        .drain_ms = config_int(c, "drain-timeout"),
+        .log_messages = config_flag(c, "log-messages"),
+        .gather = {.extend_ms = config_int(c, "extend"),
+                   .extend_every_ms = config_int(c, "extend-every"),
+                   .report_after_ms = config_int(c, "report-after"),
+                   .max_tries = (uint32_t)config_int(c, "max-tries"),
+                   .backoff = {.base_ms = config_int(c, "backoff"),
+                               .factor = config_real(c, "backoff-factor"),
+                               .cap_ms = config_int(c, "backoff-max")},
+                   .seed = clock_random_id()},
+    };
+    /* A window that became smaller takes nothing back, and one whose last step is not answered yet is held
+     * beyond the publisher's count: room for as much again. */
+    o.gather.messages_max = 2 * o.window_max;
+    o.publishers_count = config_list(c, "publisher", &o.publishers);
+    int error = check_endpoint(c, "listen", o.listen);
+    if (error == 0)
+        error = check_endpoint(c, "control", o.control);
+    for (size_t i = 0; error == 0 && i < o.publishers_count; i++)
+        error = check_endpoint(c, "publisher", o.publishers[i]);
+    if (error != 0)
+        return -EINVAL;
+    *ret = o;
+    return 0;
+}

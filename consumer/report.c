@@ -1,0 +1,158 @@
+#include "consumer/report.h"
+#include "common/runtime/log.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DUMP_MESSAGES_MAX = 100 };
+
+static void leg_rows(const consumer_t *c, const gather_gauges_t *g, uint32_t leg, metrics_t *m)
+{
+    const char *name = legs_name(&c->legs, leg);
+    const char *kind = roster_kind(c->roster, leg);
+    if (name == NULL)
+        return;
+    metrics_int(m, roster_workers(c->roster, leg), "workers.%s.count", name);
+    metrics_text(m, kind != NULL ? kind : "", "workers.%s.kind", name);
+    metrics_int(m, (int64_t)roster_capacity(c->roster, leg), "workers.%s.window", name);
+    metrics_int(m, (int64_t)roster_leg_outstanding(c->roster, leg), "workers.%s.outstanding", name);
+    metrics_int(m, g->waiting[leg], "workers.%s.waiting", name);
+    metrics_int(m, g->running[leg], "workers.%s.running", name);
+    metrics_int(m, g->backing_off[leg], "workers.%s.backing_off", name);
+    metrics_int(m, (int64_t)g->done[leg], "workers.%s.done", name);
+    metrics_int(m, (int64_t)g->bad[leg], "workers.%s.bad", name);
+    metrics_int(m, (int64_t)g->retries[leg], "workers.%s.retries", name);
+}
+
+static void refused_rows(const consumer_t *c, const upstream_counts_t *up, metrics_t *m)
+{
+    server_counts_t workers, askers;
+    downstream_counts(c->downstream, &workers);
+    control_counts(c->control, &askers);
+    const dialer_counts_t *d = &up->dialer;
+    metrics_int(m, (int64_t)(d->malformed + workers.malformed + askers.malformed), "refused.malformed");
+    metrics_int(m, (int64_t)(d->unknown + workers.unknown + askers.unknown), "refused.unknown");
+    metrics_int(m, (int64_t)(workers.limit + askers.limit), "refused.limit");
+    metrics_int(m, (int64_t)(d->wires.refused_parts + workers.wire.refused_parts + askers.wire.refused_parts),
+                "refused.parts");
+    metrics_int(
+        m, (int64_t)(d->wires.refused_endless + workers.wire.refused_endless + askers.wire.refused_endless),
+        "refused.endless");
+    metrics_int(m, (int64_t)up->refused, "refused.messages");
+}
+
+void report_status(const consumer_t *c, metrics_t *m)
+{
+    gather_gauges_t gauges;
+    upstream_counts_t up;
+    gather_gauges(c->gather, &gauges);
+    upstream_counts(c->upstream, &up);
+    metrics_text(m, "consumer", "role");
+    metrics_text(m, MANDRILL_VERSION, "version");
+    metrics_int(m, c->loop.now_ms - c->started_ms, "uptime_ms");
+    metrics_int(m, gauges.held, "held");
+    metrics_int(m, gauges.reporting, "reporting");
+    metrics_int(m, up.window, "window");
+    metrics_int(m, c->options.window_max, "window_max");
+    metrics_int(m, up.dialer.up, "publishers.connected");
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        leg_rows(c, &gauges, leg, m);
+    metrics_int(m, (int64_t)up.consumed, "consumed");
+    metrics_int(m, (int64_t)up.acked, "acked");
+    metrics_int(m, (int64_t)up.dead, "dead");
+    metrics_int(m, (int64_t)up.released, "released");
+    metrics_int(m, (int64_t)gauges.extended, "extended");
+    metrics_int(m, (int64_t)gauges.late, "late");
+    refused_rows(c, &up, m);
+    metrics_real(m, rate_per_s(&c->consumed_rate), "rate.consumed");
+    metrics_real(m, rate_per_s(&c->acked_rate), "rate.acked");
+    metrics_int(m, (int64_t)c->loop.stalls, "stalls");
+    metrics_int(m, c->draining, "draining");
+}
+
+static void end_rows(const gather_gauges_t *gauges, const upstream_counts_t *up, uint64_t retries,
+                     metrics_t *m)
+{
+    metrics_init(m);
+    metrics_text(m, "consumer", "role");
+    metrics_int(m, (int64_t)up->consumed, "consumed");
+    metrics_int(m, (int64_t)up->acked, "acked");
+    metrics_int(m, (int64_t)up->dead, "dead");
+    metrics_int(m, (int64_t)up->released, "released");
+    metrics_int(m, (int64_t)gauges->extended, "extended");
+    metrics_int(m, (int64_t)retries, "retries");
+    metrics_int(m, (int64_t)gauges->late, "late");
+}
+
+void report_end(const consumer_t *c)
+{
+    static metrics_t m;
+    gather_gauges_t gauges;
+    upstream_counts_t up;
+    uint64_t retries = 0;
+    gather_gauges(c->gather, &gauges);
+    upstream_counts(c->upstream, &up);
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        retries += gauges.retries[leg];
+    if (strcmp(c->options.report, "json") == 0) {
+        end_rows(&gauges, &up, retries, &m);
+        char *json = metrics_json(&m);
+        if (json != NULL)
+            printf("%s\n", json);
+        free(json);
+        fflush(stdout);
+    } else if (strcmp(c->options.report, "text") == 0) {
+        log_info("%" PRIu64 " consumed: %" PRIu64 " acked, %" PRIu64 " dead, %" PRIu64 " released; %" PRIu64
+                 " extended, %" PRIu64 " retries, %" PRIu64 " late results",
+                 up.consumed, up.acked, up.dead, up.released, gauges.extended, retries, gauges.late);
+    }
+}
+
+/* --- the dump --- */
+
+static void dump_row(void *arg, const char *name, const char *value)
+{
+    (void)arg;
+    log_info("  %s %s", name, value);
+}
+
+typedef struct {
+    const consumer_t *consumer;
+    uint32_t shown, left_out;
+} dump_t;
+
+static void dump_message(void *arg, const gather_view_t *v)
+{
+    dump_t *d = arg;
+    if (d->shown == DUMP_MESSAGES_MAX) {
+        d->left_out++;
+        return;
+    }
+    d->shown++;
+    char id[MESSAGE_ID_TEXT];
+    char legs[LEGS_MAX * (NAME_BYTES_MAX + 16)] = "";
+    message_id_format(v->id, id);
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
+        const char *name = legs_name(&d->consumer->legs, leg);
+        const char *how = v->done >> leg & 1 ? "done" : v->bad >> leg & 1 ? "bad" : "open";
+        if (v->legs >> leg & 1)
+            snprintf(legs + strlen(legs), sizeof legs - strlen(legs), " %s %s", name != NULL ? name : "?",
+                     how);
+    }
+    log_info("  %s%s, %u at workers, extended %u times", id, legs, v->running, v->extended);
+}
+
+void report_dump(const consumer_t *c)
+{
+    static metrics_t m;
+    metrics_init(&m);
+    report_status(c, &m);
+    log_info("status:");
+    metrics_each(&m, dump_row, NULL);
+    log_info("held:");
+    dump_t dump = {.consumer = c};
+    gather_each(c->gather, dump_message, &dump);
+    if (dump.left_out > 0)
+        log_info("  and %u more", dump.left_out);
+}
