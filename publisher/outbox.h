@@ -1,13 +1,13 @@
 /* The publisher's outbox: every message from before its confirm until every leg is done, in one SQLite file.
- * The only file that includes sqlite3.h here.
+ * Its files are the only ones here that include sqlite3.h.
  *
  * One connection, one thread. WAL with locking_mode=EXCLUSIVE (no -shm; a second opener gets -EBUSY),
  * synchronous FULL, secure_delete OFF; all pragmas are read back. A round is one transaction: begin, any of
  * the writes, commit. Nothing in a round is true before outbox_commit() has returned 0.
  *
  * Row ids are epoch * 2^40 + seq. Tables: messages(id, legs, body) the hot one; states(id, ...) sparse, what
- * deliveries left behind; meta, one row: epoch, dispatched_to, how many rows; streams(epoch, stream);
- * legs(bit, name); clients(session, ...); loads(id, position).
+ * deliveries left behind; dead(id, ...) the dead letters; meta, one row: epoch, dispatched_to, how many rows;
+ * streams(epoch, stream); legs(bit, name); clients(session, ...); loads(id, position).
  *
  * Errors: 0 or -errno: -EBUSY locked by another process, -EINVAL not an outbox or another version, -ENOSPC
  * disk full, -EIO the disk failed (do not go on: see ARCHITECTURE.md), -ENOENT no such row. outbox_why()
@@ -48,7 +48,9 @@ const char *outbox_why(const outbox_t *o);
 int outbox_begin(outbox_t *o);
 int outbox_insert(outbox_t *o, uint8_t legs, const void *body, size_t len,
                   uint64_t *ret_id); /* ids count up by one within an epoch */
-int outbox_change(outbox_t *o, const delivery_change_t *c, int64_t wall_ms); /* what delivery_staged() says */
+/* What delivery_staged() says. Deletions are carried out by the commit: until then a find still sees the row.
+ */
+int outbox_change(outbox_t *o, const delivery_change_t *c, int64_t wall_ms);
 int outbox_note(outbox_t *o, uint64_t id, const char *text,
                 size_t len);                   /* appended to the row's history, 4 kB kept */
 int outbox_dispatch(outbox_t *o, uint64_t id); /* raises dispatched_to */
@@ -74,6 +76,9 @@ typedef struct {
     int64_t oldest_ms; /* published_at of the oldest that is not dead; 0 none */
 } outbox_gauges_t;
 void outbox_gauges(outbox_t *o, outbox_gauges_t *ret);
+/* The same counts at no cost: rows that are not dead, and dead ones. */
+uint64_t outbox_living(const outbox_t *o);
+uint64_t outbox_dead(const outbox_t *o);
 /* Room for more: false when outbox-max is reached or the disk was full and no probe has succeeded since. */
 bool outbox_has_room(outbox_t *o);
 /* Housekeeping while idle: small checkpoints. Returns at once when there is nothing to do. */

@@ -1,0 +1,132 @@
+/* Shared by the outbox's own files and nobody else: outbox.c (rounds), outbox_read.c (what is asked of it),
+ * outbox_schema.c (opening: lock, pragmas, tables, epoch) and outbox_space.c (how full it and its disk are).
+ */
+#ifndef MANDRILL_OUTBOX_INTERNAL_H
+#define MANDRILL_OUTBOX_INTERNAL_H
+
+#include "common/core/index.h"
+#include "publisher/outbox.h"
+#include <sqlite3.h>
+
+/* "MDRL". A change of the tables that an older program must not touch raises the version. */
+enum { OUTBOX_APPLICATION_ID = 0x4d44524c, OUTBOX_VERSION = 1 };
+
+enum {
+    /* A commit of a few rows writes whole pages to the WAL: small pages keep that cheap, large batches gain
+       nothing from larger ones (measured 4 k to 16 k). */
+    PAGE_BYTES = 4096,
+    CACHE_KIB = 16 * 1024,
+    /* A checkpoint copies each page once however often the WAL holds it: 4 MB of WAL in which messages came
+       and went is a few pages, and one of a growing backlog still takes but a few ms. */
+    CHECKPOINT_FRAMES = 1000,
+    CHECKPOINT_IDLE_FRAMES = 100,
+    WAL_BYTES_KEPT = 16 * 1024 * 1024,
+    RESERVE_BYTES = 8 * 1024 * 1024,
+    PROBE_MS = 500,
+    HISTORY_BYTES_MAX = 4096,
+    CLIENTS_KEPT = 10000,
+    CLIENT_KEPT_HOURS = 24,
+    LOCK_WAIT_MS = 250, /* a program that is just ending still has the lock */
+};
+/* Row ids are positive int64: 23 bits are left for the epoch. */
+#define EPOCH_MAX ((UINT32_C(1) << 23) - 1)
+
+typedef enum {
+    ST_BEGIN,
+    ST_COMMIT,
+    ST_ROLLBACK,
+    ST_META,
+    ST_INSERT,
+    ST_DELETE,
+    ST_DELETE_DEAD,
+    ST_DELETE_STATES,
+    ST_MARK,
+    ST_MARK_DEAD,
+    ST_MARK_NEW,
+    ST_BURY,
+    ST_HISTORY,
+    ST_HISTORY_DEAD,
+    ST_HISTORY_SET,
+    ST_HISTORY_SET_DEAD,
+    ST_CLIENT,
+    ST_CLIENT_SET,
+    ST_CLIENT_NEW,
+    ST_CLIENT_PURGE,
+    ST_LOAD,
+    ST_LOAD_SET,
+    ST_SCAN,
+    ST_FIND,
+    ST_FIND_DEAD,
+    ST_OLDEST,
+    ST_PAGES,
+    ST_PAGES_FREE,
+    STATEMENTS
+} statement_t;
+
+/* The row of `meta`, and the last seq. */
+typedef struct {
+    uint64_t dispatched_to;
+    uint64_t rows; /* of messages */
+    uint64_t dead;
+    uint64_t states;
+    uint64_t clients;
+    uint64_t seq; /* of this epoch; not on disk: an epoch is never gone on with */
+} outbox_counts_t;
+
+typedef struct {
+    uint32_t epoch;
+    uint64_t stream;
+} outbox_stream_t;
+
+struct outbox {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENTS];
+    char *path, *reserve_path;
+    bool look; /* opened for a look: no epoch */
+    uint32_t epoch;
+    outbox_counts_t now; /* as the round leaves it */
+    outbox_counts_t committed;
+    bool dirty; /* `now` differs from what meta says */
+
+    outbox_stream_t *streams; /* by epoch */
+    uint32_t streams_count;
+    index_t streams_index; /* stream -> place */
+
+    char names[LEGS_MAX][NAME_BYTES_MAX + 1];
+    const char *names_list[LEGS_MAX];
+    uint8_t legs;
+
+    /* Deletions wait for the commit: sorted, a run of ids is one statement and costs a third. */
+    uint64_t *deletes;
+    uint32_t deletes_count, deletes_cap;
+
+    buffer_t row; /* body of the last row that was found */
+    int wal_frames;
+    int64_t bytes_max, bytes;
+    bool bytes_known;
+    bool full; /* the disk was, and no probe has succeeded since */
+    int64_t probe_ms;
+    int failed; /* -EIO: nothing is written any more */
+    char why[WHY_BYTES];
+};
+
+/* The -errno for what SQLite said, with o->why; `what` says what was being done. */
+int outbox_error(outbox_t *o, int rc, const char *what);
+/* Runs a statement that returns no row and resets it. */
+int outbox_run(outbox_t *o, statement_t which, const char *what);
+/* Runs SQL that is used once. */
+int outbox_exec(outbox_t *o, const char *sql);
+/* The one integer of a query that is used once. */
+int outbox_ask(outbox_t *o, const char *sql, int64_t *ret);
+int outbox_prepare(outbox_t *o);
+int outbox_checkpoint(outbox_t *o);
+
+/* outbox_schema.c */
+int outbox_streams_load(outbox_t *o);
+
+/* outbox_space.c: a file that takes up room on the disk until the disk is full, so that there is something to
+ * free for the deletions that make room again. */
+int outbox_reserve_make(outbox_t *o);
+void outbox_reserve_free(outbox_t *o);
+
+#endif

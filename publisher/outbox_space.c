@@ -1,0 +1,114 @@
+/* How full the outbox and its disk are, and what is done about it: gauges, the reserve, checkpoints. */
+#include "common/runtime/clock.h"
+#include "publisher/outbox_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+int outbox_checkpoint(outbox_t *o)
+{
+    int rc = sqlite3_wal_checkpoint_v2(o->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (rc == SQLITE_OK) {
+        o->wal_frames = 0;
+        return 0;
+    }
+    int r = outbox_error(o, rc, "moving rows from the WAL");
+    /* Nothing is lost and the WAL goes on growing: the reserve was freed just now. */
+    return r == -ENOSPC ? 0 : r;
+}
+
+void outbox_idle(outbox_t *o)
+{
+    if (o->wal_frames >= CHECKPOINT_IDLE_FRAMES && o->failed == 0 && sqlite3_get_autocommit(o->db))
+        outbox_checkpoint(o);
+}
+
+int outbox_reserve_make(outbox_t *o)
+{
+    int fd = open(o->reserve_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    int r = -posix_fallocate(fd, 0, RESERVE_BYTES);
+    close(fd);
+    if (r < 0)
+        unlink(o->reserve_path);
+    return r;
+}
+
+void outbox_reserve_free(outbox_t *o)
+{
+    if (!o->look)
+        unlink(o->reserve_path);
+}
+
+/* The disk was full: is there room again? The reserve, made anew, is the proof. */
+static void probe(outbox_t *o)
+{
+    struct statvfs fs;
+    int64_t now_ms = clock_ms();
+
+    if (now_ms < o->probe_ms)
+        return;
+    o->probe_ms = now_ms + PROBE_MS;
+    if (statvfs(o->path, &fs) < 0 || (uint64_t)fs.f_bavail * fs.f_frsize < 2 * (uint64_t)RESERVE_BYTES)
+        return;
+    if (outbox_reserve_make(o) == 0)
+        o->full = false;
+}
+
+static int64_t ask_pages(outbox_t *o, statement_t which)
+{
+    int64_t pages =
+        sqlite3_step(o->statements[which]) == SQLITE_ROW ? sqlite3_column_int64(o->statements[which], 0) : 0;
+    sqlite3_reset(o->statements[which]);
+    return pages;
+}
+
+static int64_t bytes_used(outbox_t *o)
+{
+    if (!o->bytes_known) {
+        o->bytes = (ask_pages(o, ST_PAGES) - ask_pages(o, ST_PAGES_FREE)) * PAGE_BYTES;
+        o->bytes_known = true;
+    }
+    return o->bytes;
+}
+
+bool outbox_has_room(outbox_t *o)
+{
+    if (o->full)
+        probe(o);
+    return o->failed == 0 && !o->full && bytes_used(o) < o->bytes_max;
+}
+
+static int64_t oldest_ms(outbox_t *o)
+{
+    sqlite3_stmt *st = o->statements[ST_OLDEST];
+    body_t body;
+    int64_t ms = 0;
+    if (sqlite3_step(st) == SQLITE_ROW &&
+        body_parse(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), &body) == 0)
+        ms = body.published_ms;
+    sqlite3_reset(st);
+    return ms;
+}
+
+void outbox_gauges(outbox_t *o, outbox_gauges_t *ret)
+{
+    ret->rows = o->committed.rows + o->committed.dead;
+    ret->dead = o->committed.dead;
+    ret->bytes = bytes_used(o);
+    ret->oldest_ms = oldest_ms(o);
+}
+
+uint64_t outbox_living(const outbox_t *o)
+{
+    return o->committed.rows;
+}
+
+uint64_t outbox_dead(const outbox_t *o)
+{
+    return o->committed.dead;
+}
