@@ -29,8 +29,8 @@ typedef struct {
     unsigned (*hello)(void *arg, uint32_t peer, const hello_t *h, bool known, bool moved, char *why);
     /* The session is over: BYE, or nothing was heard for DEAD_MS. */
     void (*gone)(void *arg, uint32_t peer, bool said_bye);
-    /* Any other command, PING and WINDOW among them: how many records it had, or -EPROTO: malformed, -E2BIG:
-     * too many records, -ENOSYS: not a command of this endpoint. */
+    /* Any other command, PING and WINDOW among them: how many records it had, or was worth, or -EPROTO:
+     * malformed, -E2BIG: too many records, -ENOSYS: not a command of this endpoint. */
     int (*frame)(void *arg, uint32_t peer, int command, const frame_t *frame);
     uint64_t (*seen)(void *arg, uint32_t peer); /* for PING; NULL: 0 */
 } server_events_t;
@@ -57,7 +57,7 @@ typedef struct server server_t;
 int server_open(server_t **ret, const server_options_t *o, const server_events_t *events, loop_t *loop,
                 char *why);
 /* BYE to all peers, then closes. */
-void server_close(server_t **ref, int linger_ms);
+void server_close(server_t **s, int linger_ms);
 /* Takes what has come in until `records_max` records were taken, or as many frames. True when nothing is
  * left.
  */

@@ -1,0 +1,52 @@
+/* mandrill-publisher: see docs/ARCHITECTURE.md. */
+#include "common/runtime/log.h"
+#include "common/runtime/signals.h"
+#include "publisher/publisher.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static int run(const settings_t *settings, int signals_fd)
+{
+    char why[WHY_BYTES] = "";
+    publisher_t *publisher = NULL;
+    if (publisher_open(&publisher, settings, signals_fd, why) < 0) {
+        log_error("%s", why);
+        return EXIT_FAILED;
+    }
+    int code = publisher_run(publisher);
+    publisher_close(&publisher);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    config_t *config = NULL;
+    settings_t settings;
+    log_level_t level = LOG_INFO;
+
+    int signals_fd = signals_open();
+    log_open("publisher", level);
+    if (signals_fd < 0) {
+        log_error("signals: %s", strerror(-signals_fd));
+        return EXIT_FAILED;
+    }
+    int mode = config_load(&config, &publisher_program, argc, argv);
+    if (mode == CONFIG_EXIT)
+        return EXIT_OK;
+    if (mode < 0)
+        return EXIT_USAGE;
+    log_level_parse(config_text(config, "log-level"), &level);
+    log_open("publisher", level);
+    int code = settings_read(&settings, config) < 0 ? EXIT_USAGE : EXIT_OK;
+    if (code == EXIT_OK && mode == CONFIG_RUN) {
+        /* The default directory is the program's own business, any other the user's. */
+        if (!config_given(config, "outbox"))
+            mkdir("mandrill-data", 0700);
+        code = run(&settings, signals_fd);
+    }
+    config_destroy(&config);
+    return code;
+}

@@ -1,0 +1,340 @@
+#include "publisher/publisher.h"
+#include "common/runtime/announce.h"
+#include "common/runtime/clock.h"
+#include "common/runtime/log.h"
+#include "common/runtime/signals.h"
+#include "publisher/report.h"
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    LATE_MS = 100,        /* standing still for longer ... */
+    QUIET_MS = 3000,      /* ... lets nothing expire for so long */
+    READ_ROWS_MAX = 2048, /* of the backlog in one turn */
+    EXPIRE_MAX = 4096,    /* leases in one turn */
+    STUCK_WAIT_MS = 20,   /* between tries to commit on a full disk */
+    LINGER_MS = 1000,
+    SECOND_MS = 1000,
+    PROGRESS_MS = 200,
+};
+
+/* --- signals and the end --- */
+
+static void begin_drain(publisher_t *p)
+{
+    delivery_gauges_t d;
+    delivery_gauges(p->delivery, &d);
+    log_info("stopping: %u messages are out, waiting at most %lld ms for them", d.leased,
+             (long long)p->settings->drain_ms);
+    p->draining = true;
+    p->drain_until_ms = p->loop.now_ms + p->settings->drain_ms;
+    p->clients.draining = true;
+    sources_stop(&p->sources);
+}
+
+static void take_signals(publisher_t *p)
+{
+    signals_event_t event;
+    while ((event = signals_read(p->signals_fd)) != SIGNALS_NONE) {
+        switch (event) {
+        case SIGNALS_STOP:
+            begin_drain(p);
+            break;
+        case SIGNALS_STOP_NOW:
+            log_warn("stopping at once");
+            p->done = true;
+            break;
+        case SIGNALS_DUMP:
+            report_dump(p);
+            break;
+        case SIGNALS_RELOAD:
+            log_info("SIGHUP is ignored: the configuration is read at the start only");
+            break;
+        case SIGNALS_CHILD:
+        case SIGNALS_NONE:
+            break;
+        }
+    }
+}
+
+static void look_for_end(publisher_t *p)
+{
+    delivery_gauges_t d;
+    if (p->draining) {
+        delivery_gauges(p->delivery, &d);
+        p->done |= (d.leased == 0 && p->all_in && !p->stuck) || p->loop.now_ms >= p->drain_until_ms;
+        return;
+    }
+    if (p->settings->stay || !sources_finished(&p->sources) || outbox_living(p->outbox) > 0)
+        return;
+    p->done = true;
+    p->exit_code = report_died(p) > 0 || p->sources.refused > 0 || sources_failed(&p->sources) ? 1 : 0;
+}
+
+/* --- the round --- */
+
+static void answer_all(publisher_t *p)
+{
+    consumers_answer(&p->consumers);
+    round_end(&p->round);
+    clients_answer(&p->clients, 0, NULL);
+    sources_committed(&p->sources);
+    p->stuck = false;
+}
+
+/* 0, or -errno when this process cannot go on. */
+static int commit(publisher_t *p)
+{
+    int r = p->stuck ? round_again(&p->round) : round_commit(&p->round);
+    if (r == -ENOSPC) {
+        log_limited(LOG_ERROR, "%s; new messages are refused until there is room", outbox_why(p->outbox));
+        clients_answer(&p->clients, ERR_FULL, "the disk of the outbox is full");
+        sources_undone(&p->sources);
+        /* Without what was new, and with the reserve given back, deletions find room. */
+        r = p->stuck ? r : round_again(&p->round);
+    }
+    if (r == -ENOSPC) {
+        p->stuck = true;
+        return 0;
+    }
+    if (r == 0)
+        answer_all(p);
+    else
+        clients_answer(&p->clients, ERR_STORE, "the disk of the outbox failed");
+    return r;
+}
+
+/* --- a turn --- */
+
+static void take_in(publisher_t *p)
+{
+    int64_t now_ms = p->loop.now_ms;
+    if (p->loop.late_ms > LATE_MS)
+        p->quiet_until_ms = now_ms + QUIET_MS;
+    round_time(&p->round, now_ms, clock_us(), clock_wall_ms());
+    p->all_in = consumers_receive(&p->consumers);
+    clients_receive(&p->clients);
+    if (!p->stuck)
+        sources_fill(&p->sources, backlog_in_order(&p->backlog));
+    /* Only when nothing that was said in time is still unheard. */
+    if (p->all_in && now_ms >= p->quiet_until_ms)
+        delivery_expire(p->delivery, now_ms, EXPIRE_MAX);
+}
+
+static int give_out(publisher_t *p)
+{
+    int64_t now_ms = p->loop.now_ms;
+    int r = backlog_read(&p->backlog, READ_ROWS_MAX, p->all_in && now_ms >= p->quiet_until_ms, now_ms);
+    if (r == 0 && !p->draining)
+        r = consumers_deliver(&p->consumers, &p->more, now_ms);
+    p->more = !p->stuck && !p->draining && (p->more || backlog_waits(&p->backlog));
+    return r;
+}
+
+static void show(publisher_t *p)
+{
+    const round_counts_t *c = &p->round.counts;
+    rate_add(&p->published_rate, p->loop.now_ms, c->published);
+    rate_add(&p->acked_rate, p->loop.now_ms, c->acked);
+    if (p->settings->progress)
+        progress_show(&p->progress, c->published, c->acked, report_died(p), p->loop.now_ms, false);
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t due_ms(const publisher_t *p)
+{
+    int64_t now_ms = p->loop.now_ms;
+    if (p->more)
+        return now_ms;
+    int64_t due = delivery_next_ms(p->delivery);
+    if (due < p->quiet_until_ms)
+        due = p->quiet_until_ms;
+    due = sooner(due, consumers_next_ms(&p->consumers));
+    due = sooner(due, clients_next_ms(&p->clients));
+    due = sooner(due, sources_next_ms(&p->sources));
+    due = sooner(due, backlog_next_ms(&p->backlog));
+    if (p->draining)
+        due = sooner(due, p->drain_until_ms);
+    return sooner(due, now_ms + (p->progress.bar ? PROGRESS_MS : SECOND_MS));
+}
+
+static int turn(publisher_t *p)
+{
+    if (p->stuck)
+        poll(NULL, 0, STUCK_WAIT_MS);
+    int r = loop_wait(&p->loop, due_ms(p));
+    if (r < 0)
+        return r;
+    take_signals(p);
+    take_in(p);
+    r = commit(p);
+    if (r == 0)
+        r = give_out(p);
+    if (r < 0)
+        return r;
+    consumers_tick(&p->consumers, p->loop.now_ms);
+    clients_tick(&p->clients);
+    if (!p->more && p->all_in)
+        outbox_idle(p->outbox);
+    show(p);
+    look_for_end(p);
+    return 0;
+}
+
+static void tell_end(publisher_t *p)
+{
+    delivery_gauges_t d;
+    delivery_gauges(p->delivery, &d);
+    sources_summary(&p->sources);
+    if (p->draining)
+        log_info("stopped: %llu messages are done, %llu stay in the outbox, %u of them are still out",
+                 (unsigned long long)p->round.counts.acked, (unsigned long long)outbox_living(p->outbox),
+                 d.leased);
+}
+
+int publisher_run(publisher_t *p)
+{
+    int r = 0;
+    while (!p->done && r == 0)
+        r = turn(p);
+    if (p->settings->progress)
+        progress_show(&p->progress, p->round.counts.published, p->round.counts.acked, report_died(p),
+                      p->loop.now_ms, true);
+    if (r < 0) {
+        const char *why = outbox_why(p->outbox);
+        log_error("%s", why[0] ? why : strerror(-r));
+        p->exit_code = 1;
+    }
+    tell_end(p);
+    report_end(p);
+    return p->exit_code;
+}
+
+/* --- opening and closing --- */
+
+/* The bar leaves the terminal's last line before something else is written there. */
+static void write_log_line(void *arg, const char *line, size_t len)
+{
+    publisher_t *p = arg;
+    progress_hide(&p->progress);
+    fprintf(stderr, "%.*s\n", (int)len, line);
+}
+
+static char *status(void *arg)
+{
+    return report_status(arg);
+}
+
+static void log_insert(void *arg, const round_insert_t *insert, const void *bytes)
+{
+    const publisher_t *p = arg;
+    char text[MESSAGE_ID_TEXT];
+    body_t body;
+    message_id_t id = {.stream = p->consumers.stream, .seq = insert->id & SEQ_MAX};
+    if (body_parse(bytes, insert->len, &body) < 0)
+        return;
+    message_id_format(id, text);
+    log_info("Published %s %.*s", text, (int)body.host_len, body.host);
+}
+
+static int open_parts(publisher_t *p, char *why)
+{
+    const settings_t *s = p->settings;
+    int r = outbox_open(&p->outbox, s->outbox, s->legs, s->legs_count, s->outbox_max, why);
+    if (r < 0)
+        return r;
+    p->dead_at_start = outbox_dead(p->outbox);
+    if (outbox_living(p->outbox) > 0)
+        log_info("%llu messages from earlier are in %s", (unsigned long long)outbox_living(p->outbox),
+                 s->outbox);
+    p->delivery = delivery_new(&s->limits, outbox_epoch(p->outbox));
+    snprintf(why, WHY_BYTES, "out of memory");
+    if (!p->delivery)
+        return -ENOMEM;
+    r = backlog_init(&p->backlog, p->outbox, p->delivery, s->limits.ack_deadline_ms, p->start_ms);
+    if (r == 0)
+        r = round_init(&p->round, p->outbox, p->delivery, &p->backlog, s->limits.ready_max);
+    if (r == 0)
+        r = sources_open(&p->sources, s, p->outbox, p->delivery, &p->round, &p->loop, why);
+    if (r == 0)
+        r = consumers_open(&p->consumers, s, p->outbox, p->delivery, &p->round, &p->loop, why);
+    if (r == 0)
+        r = clients_open(&p->clients, s, p->outbox, &p->round, &p->loop, status, p, why);
+    if (r < 0)
+        return r;
+    if (s->log_messages) {
+        p->round.inserted = log_insert;
+        p->round.arg = p;
+    }
+    const char *const pairs[] = {"listen", server_endpoint(p->consumers.server), "clients",
+                                 server_endpoint(p->clients.server), NULL};
+    r = announce_write(s->announce, pairs);
+    if (r < 0)
+        snprintf(why, WHY_BYTES, "%.100s: %s", s->announce, strerror(-r));
+    return r;
+}
+
+int publisher_open(publisher_t **ret, const settings_t *settings, int signals_fd, char *why)
+{
+    publisher_t *p = calloc(1, sizeof *p);
+    if (!p) {
+        snprintf(why, WHY_BYTES, "out of memory");
+        return -ENOMEM;
+    }
+    loop_init(&p->loop);
+    p->settings = settings;
+    p->sources.item = -1;
+    p->signals_fd = signals_fd;
+    p->signals_item = loop_add_fd(&p->loop, signals_fd);
+    p->start_ms = p->loop.now_ms;
+    int r = open_parts(p, why);
+    if (r < 0) {
+        publisher_close(&p);
+        return r;
+    }
+    uint64_t total = sources_total(&p->sources);
+    progress_init(&p->progress, total > 0 ? total + outbox_living(p->outbox) : 0, p->loop.now_ms);
+    if (p->progress.bar && settings->progress)
+        log_divert(write_log_line, p);
+    log_info("serving consumers at %s, clients at %s", server_endpoint(p->consumers.server),
+             server_endpoint(p->clients.server));
+    *ret = p;
+    return 0;
+}
+
+/* Nothing is out: the next start need not wait for anybody. */
+static bool is_clean(const publisher_t *p)
+{
+    delivery_gauges_t d;
+    if (!p->delivery || !p->consumers.server)
+        return false;
+    delivery_gauges(p->delivery, &d);
+    return d.leased == 0 && d.limbo == 0 && !backlog_in_limbo(&p->backlog);
+}
+
+void publisher_close(publisher_t **ref)
+{
+    publisher_t *p = *ref;
+    if (!p)
+        return;
+    *ref = NULL;
+    bool clean = is_clean(p);
+    log_divert(NULL, NULL);
+    consumers_close(&p->consumers, LINGER_MS);
+    clients_close(&p->clients, LINGER_MS);
+    sources_close(&p->sources);
+    round_done(&p->round);
+    backlog_done(&p->backlog);
+    delivery_destroy(&p->delivery);
+    outbox_close(&p->outbox, clean);
+    free(p);
+}

@@ -1,0 +1,43 @@
+/* The publisher: its parts, and the loop that runs them in turns (docs/ARCHITECTURE.md, "Publisher"). */
+#ifndef MANDRILL_PUBLISHER_H
+#define MANDRILL_PUBLISHER_H
+
+#include "common/runtime/metrics.h"
+#include "common/runtime/progress.h"
+#include "publisher/clients.h"
+#include "publisher/consumers.h"
+#include "publisher/sources.h"
+
+typedef struct {
+    const settings_t *settings;
+    loop_t loop;
+    int signals_fd, signals_item;
+    outbox_t *outbox;
+    delivery_t *delivery;
+    backlog_t backlog;
+    round_t round;
+    consumers_t consumers;
+    clients_t clients;
+    sources_t sources;
+
+    rate_t published_rate, acked_rate;
+    progress_t progress;
+    int64_t start_ms;
+    uint64_t dead_at_start;
+    int64_t quiet_until_ms; /* nothing expires before: this process stood still */
+    bool all_in;            /* of this turn: nothing of the consumers waits to be taken */
+    bool more;              /* the next turn has work that nothing will wake it for */
+    bool stuck;             /* steps wait for room on the disk */
+    bool draining, drained;
+    int64_t drain_until_ms;
+    bool done;
+    int exit_code;
+} publisher_t;
+
+/* 0, or -errno with `why` (WHY_BYTES). Settings are the caller's and outlive it. */
+int publisher_open(publisher_t **ret, const settings_t *settings, int signals_fd, char *why);
+/* Runs until everything is done or a signal says so; the exit code. */
+int publisher_run(publisher_t *p);
+void publisher_close(publisher_t **p);
+
+#endif

@@ -1,0 +1,229 @@
+#include "publisher/report.h"
+#include "common/runtime/clock.h"
+#include "common/runtime/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DUMP_LEASES_MAX = 1000 };
+
+uint64_t report_died(const publisher_t *p)
+{
+    uint64_t now = outbox_dead(p->outbox);
+    return now > p->dead_at_start ? now - p->dead_at_start : 0;
+}
+
+static void fill_refused(const publisher_t *p, metrics_t *m)
+{
+    server_counts_t consumers, clients;
+    server_counts(p->consumers.server, &consumers);
+    server_counts(p->clients.server, &clients);
+    metrics_int(m, (int64_t)(consumers.malformed + clients.malformed), "refused.malformed");
+    metrics_int(m, (int64_t)(consumers.unknown + clients.unknown), "refused.unknown");
+    metrics_int(m, (int64_t)(consumers.limit + clients.limit), "refused.limit");
+    metrics_int(m, (int64_t)(p->clients.refused_bodies + p->sources.refused), "refused.body");
+    metrics_int(m, (int64_t)p->clients.refused_full, "refused.full");
+    metrics_int(m, (int64_t)(consumers.wire.refused_parts + clients.wire.refused_parts), "refused.parts");
+    metrics_int(m, (int64_t)(consumers.wire.refused_endless + clients.wire.refused_endless),
+                "refused.endless");
+}
+
+static void fill_legs(const publisher_t *p, metrics_t *m)
+{
+    const char *const *names;
+    outbox_legs(p->outbox, &names);
+    for (unsigned bit = 0; bit < LEGS_MAX && names[bit]; bit++)
+        metrics_int(m, (int64_t)p->round.counts.legs_done[bit], "legs.%s.done", names[bit]);
+}
+
+static void fill_memory(const publisher_t *p, metrics_t *m)
+{
+    delivery_gauges_t d;
+    uint64_t credit = 0, consumers = 0;
+    delivery_gauges(p->delivery, &d);
+    for (uint32_t s = PEER_NONE; (s = server_next_peer(p->consumers.server, s)) != PEER_NONE; consumers++)
+        credit += delivery_credit(p->delivery, (uint16_t)s);
+    metrics_int(m, d.ready, "ready");
+    metrics_int(m, d.leased, "leased");
+    metrics_int(m, d.parked, "parked");
+    metrics_int(m, d.limbo, "limbo");
+    metrics_int(m, d.total, "window");
+    metrics_int(m, p->settings->limits.table_max, "window_max");
+    metrics_int(m, (int64_t)consumers, "consumers");
+    metrics_int(m, (int64_t)credit, "credit");
+    metrics_int(m, (int64_t)d.extended, "extended");
+    metrics_int(m, (int64_t)p->consumers.redelivered, "redelivered");
+}
+
+static void fill_outbox(const publisher_t *p, metrics_t *m)
+{
+    outbox_gauges_t g;
+    outbox_gauges(p->outbox, &g);
+    int64_t age_ms = g.oldest_ms > 0 ? clock_wall_ms() - g.oldest_ms : 0;
+    metrics_int(m, (int64_t)(g.rows - g.dead), "backlog");
+    metrics_int(m, (int64_t)g.dead, "dead");
+    metrics_int(m, age_ms > 0 ? age_ms : 0, "oldest_age_ms");
+    metrics_int(m, g.bytes, "outbox_bytes");
+    metrics_int(m, p->settings->outbox_max, "outbox_max_bytes");
+}
+
+static void fill_status(const publisher_t *p, metrics_t *m)
+{
+    char session[24];
+    metrics_init(m);
+    metrics_text(m, "publisher", "role");
+    metrics_text(m, MANDRILL_VERSION, "version");
+    snprintf(session, sizeof session, "%016llx",
+             (unsigned long long)outbox_stream(p->outbox, outbox_epoch(p->outbox)));
+    metrics_text(m, session, "session");
+    metrics_int(m, outbox_epoch(p->outbox), "epoch");
+    metrics_int(m, p->loop.now_ms - p->start_ms, "uptime_ms");
+    metrics_int(m, (int64_t)p->round.counts.published, "published");
+    metrics_int(m, (int64_t)p->round.counts.acked, "acked");
+    fill_outbox(p, m);
+    fill_memory(p, m);
+    metrics_real(m, rate_per_s(&p->published_rate), "rate.published");
+    metrics_real(m, rate_per_s(&p->acked_rate), "rate.acked");
+    fill_legs(p, m);
+    fill_refused(p, m);
+    if (p->sources.kind != SOURCE_NONE) {
+        metrics_int(m, (int64_t)p->sources.committed, "load.position");
+        metrics_int(m,
+                    p->sources.kind == SOURCE_LOAD && p->sources.total != LOAD_FOREVER
+                        ? (int64_t)p->sources.total
+                        : 0,
+                    "load.total");
+    }
+    metrics_int(m, (int64_t)p->loop.stalls, "stalls");
+    metrics_int(m, p->draining, "draining");
+}
+
+char *report_status(publisher_t *p)
+{
+    metrics_t *m = malloc(sizeof *m);
+    if (!m)
+        return NULL;
+    fill_status(p, m);
+    char *json = metrics_json(m);
+    free(m);
+    return json;
+}
+
+typedef struct {
+    uint64_t published, acked, dead, backlog, refused, redelivered, extended;
+    double seconds, rate, p50, p90, p99, max;
+} end_t;
+
+static double ms_of(const histogram_t *h, double q)
+{
+    return (double)histogram_quantile(h, q) / 1000;
+}
+
+static end_t end_of(const publisher_t *p)
+{
+    const round_counts_t *c = &p->round.counts;
+    server_counts_t consumers, clients;
+    delivery_gauges_t d;
+    server_counts(p->consumers.server, &consumers);
+    server_counts(p->clients.server, &clients);
+    delivery_gauges(p->delivery, &d);
+    end_t e = {
+        .published = c->published,
+        .acked = c->acked,
+        .dead = report_died(p),
+        .backlog = outbox_living(p->outbox),
+        .refused = p->clients.refused_bodies + p->sources.refused,
+        .redelivered = p->consumers.redelivered,
+        .extended = d.extended,
+        .p50 = ms_of(&c->latency, 0.5),
+        .p90 = ms_of(&c->latency, 0.9),
+        .p99 = ms_of(&c->latency, 0.99),
+        .max = (double)c->latency.max_us / 1000,
+    };
+    if (c->first_us > 0 && c->last_us > c->first_us) {
+        e.seconds = (double)(c->last_us - c->first_us) / 1e6;
+        e.rate = (double)c->acked / e.seconds;
+    }
+    return e;
+}
+
+static void print_json(const publisher_t *p, const end_t *e)
+{
+    metrics_t *m = malloc(sizeof *m);
+    if (!m)
+        return;
+    metrics_init(m);
+    metrics_text(m, "publisher", "role");
+    metrics_int(m, (int64_t)e->published, "published");
+    metrics_int(m, (int64_t)e->acked, "acked");
+    metrics_int(m, (int64_t)e->dead, "dead");
+    metrics_int(m, (int64_t)e->backlog, "backlog");
+    metrics_int(m, (int64_t)e->refused, "refused");
+    metrics_int(m, (int64_t)e->redelivered, "redelivered");
+    metrics_int(m, (int64_t)e->extended, "extended");
+    metrics_real(m, e->seconds, "seconds");
+    metrics_real(m, e->rate, "rate");
+    metrics_real(m, e->p50, "latency_ms.p50");
+    metrics_real(m, e->p90, "latency_ms.p90");
+    metrics_real(m, e->p99, "latency_ms.p99");
+    metrics_real(m, e->max, "latency_ms.max");
+    fill_legs(p, m);
+    char *json = metrics_json(m);
+    if (json)
+        printf("%s\n", json);
+    free(json);
+    free(m);
+}
+
+void report_end(publisher_t *p)
+{
+    end_t e = end_of(p);
+    if (p->settings->report == REPORT_JSON)
+        print_json(p, &e);
+    if (p->settings->report == REPORT_TEXT)
+        printf("%llu published, %llu acked, %llu dead, %llu in the outbox, %llu refused; %llu redelivered, "
+               "%llu extended\n%.1f s, %.0f a second; latency p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
+               (unsigned long long)e.published, (unsigned long long)e.acked, (unsigned long long)e.dead,
+               (unsigned long long)e.backlog, (unsigned long long)e.refused,
+               (unsigned long long)e.redelivered, (unsigned long long)e.extended, e.seconds, e.rate, e.p50,
+               e.p99, e.max);
+    fflush(stdout);
+}
+
+static void dump_row(void *arg, const char *name, const char *value)
+{
+    (void)arg;
+    log_info("%s %s", name, value);
+}
+
+typedef struct {
+    const publisher_t *publisher;
+    uint64_t leases;
+} dump_t;
+
+static void dump_lease(void *arg, uint64_t id, uint16_t session, int64_t deadline_ms, uint8_t done)
+{
+    dump_t *d = arg;
+    const publisher_t *p = d->publisher;
+    char text[MESSAGE_ID_TEXT];
+    if (d->leases++ >= DUMP_LEASES_MAX)
+        return;
+    message_id_t name = {.stream = outbox_stream(p->outbox, (uint32_t)(id >> EPOCH_SHIFT)),
+                         .seq = id & SEQ_MAX};
+    message_id_format(name, text);
+    log_info("leased %s to consumer %d, %lld ms left, legs done %02x", text,
+             session == DELIVERY_NO_SESSION ? -1 : session, (long long)(deadline_ms - p->loop.now_ms), done);
+}
+
+void report_dump(publisher_t *p)
+{
+    dump_t d = {.publisher = p};
+    metrics_t *m = malloc(sizeof *m);
+    if (m) {
+        fill_status(p, m);
+        metrics_each(m, dump_row, NULL);
+        free(m);
+    }
+    delivery_each_leased(p->delivery, dump_lease, &d);
+    if (d.leases > DUMP_LEASES_MAX)
+        log_info("and %llu leases more", (unsigned long long)(d.leases - DUMP_LEASES_MAX));
+}

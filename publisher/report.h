@@ -1,0 +1,16 @@
+/* What the publisher tells of itself: STATUS, the report at its end, the dump. */
+#ifndef MANDRILL_PUBLISHER_REPORT_H
+#define MANDRILL_PUBLISHER_REPORT_H
+
+#include "publisher/publisher.h"
+
+/* Dead letters since the start, less those that were done after all. */
+uint64_t report_died(const publisher_t *p);
+/* The JSON object of REPORT, to be freed; NULL when memory is out. */
+char *report_status(publisher_t *p);
+/* On stdout, as --report says. */
+void report_end(publisher_t *p);
+/* SIGUSR1: everything above, and the leases, as log lines. */
+void report_dump(publisher_t *p);
+
+#endif

@@ -1,0 +1,306 @@
+#include "publisher/round.h"
+#include "common/runtime/clock.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int round_init(round_t *r, outbox_t *outbox, delivery_t *delivery, backlog_t *backlog,
+               uint32_t dispatch_ahead)
+{
+    const char *const *names;
+    *r = (round_t){
+        .outbox = outbox,
+        .delivery = delivery,
+        .backlog = backlog,
+        .legs = outbox_legs(outbox, &names),
+        .dispatch_ahead = dispatch_ahead,
+        .steps = malloc(ROUND_STEPS_MAX * sizeof *r->steps),
+        .codes = malloc(ROUND_STEPS_MAX),
+    };
+    buffer_init(&r->bodies);
+    buffer_init(&r->texts);
+    histogram_init(&r->counts.latency);
+    return r->steps && r->codes ? 0 : -ENOMEM;
+}
+
+void round_done(round_t *r)
+{
+    free(r->steps);
+    free(r->codes);
+    free(r->inserts);
+    buffer_done(&r->bodies);
+    buffer_done(&r->texts);
+}
+
+void round_time(round_t *r, int64_t now_ms, int64_t now_us, int64_t wall_ms)
+{
+    r->now_ms = now_ms;
+    r->now_us = now_us;
+    r->wall_ms = wall_ms;
+}
+
+/* The first write of a round opens it; after a failure nothing is written until the round is undone. */
+static int open_round(round_t *r)
+{
+    if (r->failed == 0 && !r->open) {
+        r->failed = outbox_begin(r->outbox);
+        r->open = r->failed == 0;
+    }
+    return r->failed;
+}
+
+int round_fail(round_t *r, int error)
+{
+    if (error < 0)
+        r->failed = error;
+    return error;
+}
+
+/* --- what is new --- */
+
+static int grow_inserts(round_t *r)
+{
+    uint32_t cap = r->inserts_cap ? r->inserts_cap * 2 : RECORDS_MAX;
+    round_insert_t *grown = realloc(r->inserts, cap * sizeof *grown);
+    if (!grown)
+        return round_fail(r, -ENOMEM);
+    r->inserts = grown;
+    r->inserts_cap = cap;
+    return 0;
+}
+
+int round_insert(round_t *r, size_t at, uint64_t *ret_id)
+{
+    uint64_t id;
+    if (r->inserts_count == r->inserts_cap && grow_inserts(r) < 0)
+        return -ENOMEM;
+    if (r->bodies.failed)
+        return round_fail(r, -ENOMEM);
+    int error = open_round(r);
+    if (error == 0)
+        error = outbox_insert(r->outbox, r->legs, r->bodies.data + at, r->bodies.len - at, &id);
+    if (error < 0)
+        return round_fail(r, error);
+    r->inserts[r->inserts_count++] =
+        (round_insert_t){.id = id, .at = at, .len = (uint32_t)(r->bodies.len - at)};
+    if (ret_id)
+        *ret_id = id;
+    return 0;
+}
+
+int round_client(round_t *r, uint64_t session, uint64_t number, uint64_t first_id, uint32_t stored)
+{
+    if (open_round(r) < 0)
+        return r->failed;
+    return round_fail(r, outbox_client_set(r->outbox, session, number, first_id, stored, r->wall_ms));
+}
+
+int round_load(round_t *r, const char *load_id, uint64_t position)
+{
+    if (open_round(r) < 0)
+        return r->failed;
+    return round_fail(r, outbox_load_set(r->outbox, load_id, position));
+}
+
+/* --- steps --- */
+
+/* The table has no place even for a message that a step names. What the step reports as done is recorded on
+ * disk all the same: it cannot be said again. */
+static step_code_t settle_on_disk(round_t *r, const outbox_row_t *row, uint8_t done)
+{
+    delivery_change_t c = {
+        .id = row->id,
+        .kind = CHANGE_MARK,
+        .done = row->done | (done & row->legs),
+        .bad = row->bad & (uint8_t)~done,
+        .deliveries = row->deliveries,
+        .wait_ms = row->wait_ms,
+    };
+    if (c.done == row->done)
+        return STEP_STALE;
+    if (c.done == row->legs)
+        c.kind = CHANGE_DELETE;
+    if (open_round(r) == 0)
+        round_fail(r, outbox_change(r->outbox, &c, r->wall_ms));
+    r->deleted_alone += c.kind == CHANGE_DELETE;
+    return c.kind == CHANGE_DELETE ? STEP_DONE : STEP_STALE;
+}
+
+static step_code_t find_and_stage(round_t *r, const round_step_t *s)
+{
+    outbox_row_t row;
+    int error = backlog_find(r->backlog, s->step.id, &row, r->now_ms);
+    if (error == 0)
+        return delivery_progress(r->delivery, s->session, &s->step, r->now_ms);
+    if (error == -ENOSPC)
+        return settle_on_disk(r, &row, s->step.done);
+    if (error != -ENOENT)
+        round_fail(r, error);
+    return STEP_GONE;
+}
+
+static void stage(round_t *r, uint32_t place)
+{
+    const round_step_t *s = &r->steps[place];
+    step_code_t code = delivery_progress(r->delivery, s->session, &s->step, r->now_ms);
+    if (code == STEP_GONE && s->step.id != 0)
+        code = find_and_stage(r, s);
+    r->codes[place] = (uint8_t)code;
+}
+
+uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t *s)
+{
+    assert(r->steps_count < ROUND_STEPS_MAX);
+    uint32_t place = r->steps_count++;
+    round_step_t *step = &r->steps[place];
+    *step = (round_step_t){
+        .step = {.id = row_id, .token = s->token, .done = s->done, .bad = s->bad, .op = s->op, .ms = s->ms},
+        .session = session,
+    };
+    /* A reason is kept where it explains a failure. */
+    if (s->text.len > 0 && (s->bad != 0 || s->op == OP_NACK)) {
+        step->text_at = (uint32_t)r->texts.len;
+        step->text_len = (uint16_t)s->text.len;
+        buffer_append(&r->texts, s->text.bytes, s->text.len);
+    }
+    stage(r, place);
+    return place;
+}
+
+/* --- commit --- */
+
+/* dispatched_to runs ahead of the deliveries in blocks: raised in passing while half a block is left, and by
+ * a commit of its own only when nothing else would be committed. */
+static uint64_t dispatch_target(const round_t *r, bool writes)
+{
+    uint64_t head = delivery_ready_head(r->delivery);
+    uint64_t to = outbox_dispatched_to(r->outbox);
+    if (r->inserts_count > 0 && (head == 0 || head <= to))
+        head = r->inserts[0].id;
+    if (head == 0 || head + r->dispatch_ahead / 2 <= to)
+        return 0;
+    bool wanted = head > to && delivery_best_session(r->delivery) != DELIVERY_NO_SESSION;
+    return writes || wanted ? head + r->dispatch_ahead : 0;
+}
+
+static int write_notes(round_t *r)
+{
+    for (uint32_t i = 0; i < r->steps_count; i++) {
+        const round_step_t *s = &r->steps[i];
+        if (s->text_len == 0 || r->codes[i] == STEP_STALE || r->codes[i] == STEP_GONE || r->texts.failed)
+            continue;
+        int error = outbox_note(r->outbox, s->step.id, (const char *)r->texts.data + s->text_at, s->text_len);
+        if (error < 0 && error != -ENOENT)
+            return error;
+    }
+    return 0;
+}
+
+static int write_changes(round_t *r, const delivery_change_t *changes, size_t n, uint64_t dispatch_to)
+{
+    int error = open_round(r);
+    for (size_t i = 0; error == 0 && i < n; i++) {
+        error = outbox_change(r->outbox, &changes[i], r->wall_ms);
+        /* A row that is not there any more has nothing left to change. */
+        if (error == -ENOENT)
+            error = 0;
+    }
+    if (error == 0 && r->texts.len > 0)
+        error = write_notes(r);
+    if (error == 0 && dispatch_to > 0)
+        error = outbox_dispatch(r->outbox, dispatch_to);
+    return error;
+}
+
+static void count_changes(round_t *r, const delivery_change_t *changes, size_t n)
+{
+    round_counts_t *c = &r->counts;
+    c->acked += r->deleted_alone;
+    for (size_t i = 0; i < n; i++) {
+        c->acked += changes[i].kind == CHANGE_DELETE;
+        c->died += changes[i].kind == CHANGE_BURY;
+        for (uint8_t bit = 0, left = changes[i].newly_done; left != 0; bit++, left >>= 1)
+            c->legs_done[bit] += left & 1;
+        if (changes[i].kind != CHANGE_MARK)
+            c->last_us = r->now_us;
+    }
+}
+
+static void take_inserts(round_t *r)
+{
+    if (r->inserts_count == 0)
+        return;
+    if (r->counts.first_us == 0)
+        r->counts.first_us = r->now_us;
+    r->counts.published += r->inserts_count;
+    for (uint32_t i = 0; i < r->inserts_count; i++) {
+        const round_insert_t *insert = &r->inserts[i];
+        delivery_message_t m = {
+            .id = insert->id,
+            .legs = r->legs,
+            .added_us = r->now_us,
+            .body = r->bodies.data + insert->at,
+            .body_len = insert->len,
+        };
+        backlog_take(r->backlog, &m, r->now_ms);
+        if (r->inserted)
+            r->inserted(r->arg, insert, m.body);
+    }
+}
+
+static void forget_round(round_t *r)
+{
+    r->inserts_count = 0;
+    r->deleted_alone = 0;
+    buffer_clear(&r->bodies);
+}
+
+static void undo(round_t *r)
+{
+    if (r->open)
+        outbox_rollback(r->outbox);
+    r->open = false;
+    r->failed = 0;
+    delivery_rollback(r->delivery);
+    forget_round(r);
+}
+
+int round_commit(round_t *r)
+{
+    size_t n;
+    const delivery_change_t *changes = delivery_staged(r->delivery, &n);
+    uint64_t dispatch_to = dispatch_target(r, n > 0 || r->open);
+    int error = r->failed;
+    if (error == 0 && (n > 0 || r->open || dispatch_to > 0)) {
+        error = write_changes(r, changes, n, dispatch_to);
+        if (error == 0) {
+            error = outbox_commit(r->outbox);
+            r->open = false;
+        }
+    }
+    if (error < 0) {
+        undo(r);
+        return error;
+    }
+    int64_t committed_us = clock_us();
+    count_changes(r, changes, n);
+    delivery_commit(r->delivery, r->now_ms, committed_us, &r->counts.latency);
+    take_inserts(r);
+    forget_round(r);
+    return 0;
+}
+
+int round_again(round_t *r)
+{
+    for (uint32_t i = 0; i < r->steps_count && r->failed == 0; i++)
+        stage(r, i);
+    return round_commit(r);
+}
+
+void round_end(round_t *r)
+{
+    r->steps_count = 0;
+    buffer_clear(&r->texts);
+}

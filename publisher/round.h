@@ -1,0 +1,84 @@
+/* A round: what came in since the last commit becomes true on disk by one commit, and in memory and for
+ * others only after it.
+ *
+ *   round_insert, round_client, round_load    new messages, and what is remembered of where they came from
+ *   round_step                                what consumers report
+ *   round_commit                              all of it or nothing; then the codes are good and CONFIRM may
+ * go round_end                                 forgets the answers, for the next round
+ *
+ * A round that failed for want of space (-ENOSPC) is undone, but for the steps: a consumer waits for their
+ * answer, and deletions are what makes room. round_again() stages them anew, without what was new. Any other
+ * failure is the end of this process. */
+#ifndef MANDRILL_ROUND_H
+#define MANDRILL_ROUND_H
+
+#include "publisher/backlog.h"
+
+/* One frame may pass the limit at which receiving stops. */
+enum { ROUND_STEPS_MAX = 2 * RECORDS_MAX };
+
+typedef struct {
+    uint64_t id;
+    size_t at;
+    uint32_t len;
+} round_insert_t;
+
+typedef struct {
+    delivery_step_t step;
+    uint16_t session;
+    uint16_t text_len;
+    uint32_t text_at; /* in `texts` */
+} round_step_t;
+
+typedef struct {
+    uint64_t published, acked, died;
+    uint64_t legs_done[LEGS_MAX];
+    uint64_t redelivered;
+    int64_t first_us, last_us; /* first message handed over, last one acked or dead; 0: none */
+    histogram_t latency;
+} round_counts_t;
+
+typedef struct {
+    outbox_t *outbox;
+    delivery_t *delivery;
+    backlog_t *backlog;
+    uint8_t legs;            /* of new messages */
+    uint64_t dispatch_ahead; /* ids */
+    int64_t now_ms, now_us, wall_ms;
+
+    bool open; /* a transaction has begun */
+    int failed;
+    buffer_t bodies;
+    round_insert_t *inserts;
+    uint32_t inserts_count, inserts_cap;
+    round_step_t *steps;
+    uint8_t *codes; /* step_code_t, in the order of the steps */
+    uint32_t steps_count;
+    uint32_t deleted_alone; /* without an entry in memory */
+    buffer_t texts;
+    void (*inserted)(void *arg, const round_insert_t *insert,
+                     const void *body); /* after the commit; may be NULL */
+    void *arg;
+    round_counts_t counts;
+} round_t;
+
+int round_init(round_t *r, outbox_t *outbox, delivery_t *delivery, backlog_t *backlog,
+               uint32_t dispatch_ahead);
+void round_done(round_t *r);
+void round_time(round_t *r, int64_t now_ms, int64_t now_us, int64_t wall_ms);
+
+/* Appends the body that was written to r->bodies from `at` on. 0 or -errno; after a failure the round fails.
+ */
+int round_insert(round_t *r, size_t at, uint64_t *ret_id);
+int round_client(round_t *r, uint64_t session, uint64_t number, uint64_t first_id, uint32_t stored);
+int round_load(round_t *r, const char *load_id, uint64_t position);
+/* The round is not to be committed; returns the error. 0 changes nothing. */
+int round_fail(round_t *r, int error);
+/* Stages the step; its place among the codes. */
+uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t *s);
+
+int round_commit(round_t *r);
+int round_again(round_t *r);
+void round_end(round_t *r);
+
+#endif
