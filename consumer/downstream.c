@@ -83,12 +83,6 @@ static unsigned on_hello(void *arg, uint32_t n, const hello_t *h, bool known, bo
 {
     downstream_t *d = arg;
     roster_t *roster = d->options.roster;
-    if (h->kind[0] == '\0' || h->leg[0] == '\0') {
-        if (known)
-            forget(d, n, false);
-        snprintf(why, WHY_BYTES, "a worker names its kind and its leg");
-        return ERR_KIND;
-    }
     int leg = legs_number(d->options.legs, h->leg);
     /* A session stays with the leg and the kind that it began with. */
     if (known && (leg < 0 || roster_leg(roster, n) != (uint32_t)leg ||
