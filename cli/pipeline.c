@@ -94,7 +94,7 @@ static void on_line(void *arg, uint32_t child, child_stream_t stream, const char
     pipeline_t *p = arg;
     json_t *report = stream == CHILD_OUT ? report_parse(text, len) : NULL;
     if (!report) {
-        p->line(p->arg, child, child_name(p->supervisor, child), text, len);
+        p->line(p->arg, child, supervisor_child(p->supervisor, child).name, text, len);
         return;
     }
     json_decref(p->children[child].report);
@@ -125,7 +125,7 @@ static bool on_ended(void *arg, uint32_t child, int status, bool asked)
         char how[96];
         p->misused = p->misused || (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_MISUSED);
         child_end_text(status, how, sizeof(how));
-        fail(p, "%s %s%s", child_name(p->supervisor, child), how,
+        fail(p, "%s %s%s", supervisor_child(p->supervisor, child).name, how,
              p->children[child].was_ready ? "" : " before it was ready");
     }
     return again;
@@ -191,7 +191,7 @@ static void add_consumer(const pipeline_t *p, args_t *args, uint32_t number)
     add_endpoint(p, args, "--listen", "tasks", number, 5556);
     add_endpoint(p, args, "--control", "control", number, 5558);
     args_add(args, "--publisher");
-    args_add(args, "%s", args_get(child_args(p->supervisor, PIPELINE_PUBLISHER), "--listen"));
+    args_add(args, "%s", args_get(supervisor_args(p->supervisor, PIPELINE_PUBLISHER), "--listen"));
 }
 
 static void add_worker(const pipeline_t *p, args_t *args, part_t part)
@@ -200,7 +200,7 @@ static void add_worker(const pipeline_t *p, args_t *args, part_t part)
         if (p->children[i].part != PART_CONSUMER)
             continue;
         args_add(args, "--consumer");
-        args_add(args, "%s", args_get(child_args(p->supervisor, i), "--listen"));
+        args_add(args, "%s", args_get(supervisor_args(p->supervisor, i), "--listen"));
     }
     args_add(args, "--kind");
     args_add(args, "%s", part == PART_SAVE ? "save-sqlite" : "restart-simulate");
@@ -276,14 +276,14 @@ void pipeline_start(pipeline_t *p)
 static void pin(pipeline_t *p, uint32_t child, const char *key, const char *flag)
 {
     char endpoint[ENDPOINT_BYTES];
-    if (announce_read(child_announce(p->supervisor, child), key, endpoint, sizeof(endpoint)) == 0)
-        args_set(child_args(p->supervisor, child), flag, endpoint);
+    if (announce_read(supervisor_child(p->supervisor, child).announce, key, endpoint, sizeof(endpoint)) == 0)
+        args_set(supervisor_args(p->supervisor, child), flag, endpoint);
 }
 
 static void note_ready(pipeline_t *p, uint32_t child)
 {
     char *const control = p->control[0] ? NULL : p->control;
-    const char *announce = child_announce(p->supervisor, child);
+    const char *announce = supervisor_child(p->supervisor, child).announce;
     p->children[child].was_ready = true;
     if (p->children[child].part == PART_PUBLISHER) {
         pin(p, child, "listen", "--listen");
@@ -306,7 +306,7 @@ static bool look_ready(pipeline_t *p)
         if (stage_of_child(p, i) != p->stage || p->children[i].was_ready)
             continue;
         /* The last line that is written, whole files only: all addresses are there then. */
-        if (announce_read(child_announce(p->supervisor, i), "pid", pid, sizeof(pid)) == 0)
+        if (announce_read(supervisor_child(p->supervisor, i).announce, "pid", pid, sizeof(pid)) == 0)
             note_ready(p, i);
         else
             all = false;
@@ -327,7 +327,8 @@ static void turn_starting(pipeline_t *p)
         return;
     for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
         if (!p->children[i].was_ready)
-            fail(p, "%s is not ready after %d s", child_name(p->supervisor, i), READY_MS_MAX / 1000);
+            fail(p, "%s is not ready after %d s", supervisor_child(p->supervisor, i).name,
+                 READY_MS_MAX / 1000);
     }
 }
 
@@ -346,7 +347,7 @@ static void start_draining(pipeline_t *p, stage_t from)
 static void turn_draining(pipeline_t *p)
 {
     for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
-        if (stage_of_child(p, i) == p->stage && child_state(p->supervisor, i) != CHILD_ENDED)
+        if (stage_of_child(p, i) == p->stage && supervisor_child(p->supervisor, i).state != CHILD_ENDED)
             return;
     }
     if (p->stage + 1 < STAGES)
@@ -380,7 +381,7 @@ void pipeline_turn(pipeline_t *p, bool read_lines)
     int gave_up = supervisor_gave_up(p->supervisor);
     if (gave_up >= 0 && p->state < PIPELINE_DRAINING)
         fail(p, "%s crashed again after %d restarts in a minute: giving up",
-             child_name(p->supervisor, (uint32_t)gave_up), RESTARTS_MAX);
+             supervisor_child(p->supervisor, (uint32_t)gave_up).name, RESTARTS_MAX);
     if (p->finished && p->state < PIPELINE_DRAINING)
         start_draining(p, STAGE_CONSUMERS);
     if (p->state == PIPELINE_STARTING)
@@ -452,7 +453,7 @@ int64_t pipeline_cpu_us(const pipeline_t *p, part_t part)
 {
     int64_t sum_us = 0;
     for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++)
-        sum_us += p->children[i].part == part ? child_cpu_us(p->supervisor, i) : 0;
+        sum_us += p->children[i].part == part ? supervisor_child(p->supervisor, i).cpu_us : 0;
     return sum_us;
 }
 
@@ -460,7 +461,7 @@ int64_t pipeline_rss_kb(const pipeline_t *p, part_t part)
 {
     int64_t max_kb = 0;
     for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
-        int64_t kb = p->children[i].part == part ? child_rss_kb(p->supervisor, i) : 0;
+        int64_t kb = p->children[i].part == part ? supervisor_child(p->supervisor, i).rss_kb : 0;
         max_kb = kb > max_kb ? kb : max_kb;
     }
     return max_kb;

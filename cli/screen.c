@@ -31,6 +31,7 @@ screen_t *screen_new(void)
         free(s);
         return NULL;
     }
+    console_width(s->console, "publisher");
     log_divert(own_line, s);
     return s;
 }
@@ -51,6 +52,7 @@ void screen_destroy(screen_t **s)
 void screen_line(void *screen, uint32_t child, const char *name, const char *text, size_t len)
 {
     const screen_t *s = screen;
+    console_width(s->console, name);
     console_line(s->console, child + 1, name, text, len);
 }
 

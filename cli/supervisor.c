@@ -436,49 +436,22 @@ uint32_t supervisor_count(const supervisor_t *s)
     return s->count;
 }
 
-const char *child_name(const supervisor_t *s, uint32_t child)
+child_view_t supervisor_child(const supervisor_t *s, uint32_t child)
 {
-    return s->children[child]->name;
+    const child_t *c = s->children[child];
+    return (child_view_t){.name = c->name,
+                          .announce = c->announce,
+                          .state = c->state,
+                          .pid = c->pid,
+                          .status = c->status,
+                          .restarts = c->restarts,
+                          .cpu_us = c->cpu_us,
+                          .rss_kb = c->rss_kb};
 }
 
-child_state_t child_state(const supervisor_t *s, uint32_t child)
-{
-    return s->children[child]->state;
-}
-
-pid_t child_pid(const supervisor_t *s, uint32_t child)
-{
-    return s->children[child]->pid;
-}
-
-args_t *child_args(supervisor_t *s, uint32_t child)
+args_t *supervisor_args(supervisor_t *s, uint32_t child)
 {
     return &s->children[child]->args;
-}
-
-const char *child_announce(const supervisor_t *s, uint32_t child)
-{
-    return s->children[child]->announce;
-}
-
-int child_status(const supervisor_t *s, uint32_t child)
-{
-    return s->children[child]->status;
-}
-
-uint32_t child_restarts(const supervisor_t *s, uint32_t child)
-{
-    return s->children[child]->restarts;
-}
-
-int64_t child_cpu_us(const supervisor_t *s, uint32_t child)
-{
-    return s->children[child]->cpu_us;
-}
-
-int64_t child_rss_kb(const supervisor_t *s, uint32_t child)
-{
-    return s->children[child]->rss_kb;
 }
 
 int supervisor_gave_up(const supervisor_t *s)

@@ -57,17 +57,19 @@ void supervisor_kill_all(supervisor_t *s);
 void supervisor_turn(supervisor_t *s, bool read_lines);
 int64_t supervisor_next_ms(const supervisor_t *s); /* INT64_MAX for never */
 
+typedef struct {
+    const char *name;
+    const char *announce;
+    child_state_t state;
+    pid_t pid;  /* 0 while it does not run */
+    int status; /* of its last end */
+    uint32_t restarts;
+    /* Over all its lives that have ended; the largest resident set. */
+    int64_t cpu_us, rss_kb;
+} child_view_t;
 uint32_t supervisor_count(const supervisor_t *s);
-const char *child_name(const supervisor_t *s, uint32_t child);
-child_state_t child_state(const supervisor_t *s, uint32_t child);
-pid_t child_pid(const supervisor_t *s, uint32_t child); /* 0 while it does not run */
-args_t *child_args(supervisor_t *s, uint32_t child);    /* for its next start */
-const char *child_announce(const supervisor_t *s, uint32_t child);
-int child_status(const supervisor_t *s, uint32_t child); /* of its last end */
-uint32_t child_restarts(const supervisor_t *s, uint32_t child);
-/* CPU time and the largest resident set, over all its lives that have ended. */
-int64_t child_cpu_us(const supervisor_t *s, uint32_t child);
-int64_t child_rss_kb(const supervisor_t *s, uint32_t child);
+child_view_t supervisor_child(const supervisor_t *s, uint32_t child);
+args_t *supervisor_args(supervisor_t *s, uint32_t child); /* for its next start */
 /* The child that crashed once too often, or -1. */
 int supervisor_gave_up(const supervisor_t *s);
 /* "ended by signal 9 (Killed)", "exited with status 1". */

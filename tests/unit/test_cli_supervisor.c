@@ -117,8 +117,8 @@ static void lines_of_both_streams_come_before_the_end(void **state)
     assert_string_equal(out, "0o<out>0o<no newline>");
     assert_int_equal(WEXITSTATUS(last_status), 3);
     assert_false(last_asked);
-    assert_int_equal(child_state(s, child), CHILD_ENDED);
-    assert_int_equal(child_pid(s, child), 0);
+    assert_int_equal(supervisor_child(s, child).state, CHILD_ENDED);
+    assert_int_equal(supervisor_child(s, child).pid, 0);
 }
 
 static void a_child_gets_its_place_in_life(void **state)
@@ -177,12 +177,12 @@ static void a_crashed_child_comes_back_after_a_growing_wait(void **state)
     until(ends == 3);
     assert_true(clock_ms() - start_ms >= 300); /* 100 and 200 */
     assert_string_equal(out, "0o<here>0o<here>0o<here>");
-    assert_int_equal(child_restarts(s, child), 2);
-    assert_int_equal(child_state(s, child), CHILD_WAITING);
+    assert_int_equal(supervisor_child(s, child).restarts, 2);
+    assert_int_equal(supervisor_child(s, child).state, CHILD_WAITING);
     assert_true(supervisor_next_ms(s) > clock_ms());
     /* One that waits needs no signal to stop. */
     supervisor_stop(s, child, WAIT_MS);
-    assert_int_equal(child_state(s, child), CHILD_ENDED);
+    assert_int_equal(supervisor_child(s, child).state, CHILD_ENDED);
     assert_true(supervisor_next_ms(s) == INT64_MAX);
 }
 
@@ -195,7 +195,7 @@ static void too_many_crashes_are_the_end(void **state)
     until(supervisor_gave_up(s) >= 0);
     int restarts = 0;
     for (uint32_t i = 0; i < supervisor_count(s); i++)
-        restarts += (int)child_restarts(s, i) + (child_state(s, i) == CHILD_WAITING);
+        restarts += (int)supervisor_child(s, i).restarts + (supervisor_child(s, i).state == CHILD_WAITING);
     assert_int_equal(restarts, 20);
 }
 
@@ -208,7 +208,7 @@ static void one_that_was_asked_to_stop_does_not_come_back(void **state)
     supervisor_stop(s, child, WAIT_MS);
     until(ends == 1);
     assert_int_equal(WEXITSTATUS(last_status), 9);
-    assert_int_equal(child_state(s, child), CHILD_ENDED);
+    assert_int_equal(supervisor_child(s, child).state, CHILD_ENDED);
 }
 
 static void used_resources_are_known(void **state)
@@ -216,8 +216,8 @@ static void used_resources_are_known(void **state)
     (void)state;
     uint32_t child = start("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done");
     until(ends == 1);
-    assert_true(child_cpu_us(s, child) > 1000);
-    assert_true(child_rss_kb(s, child) > 100);
+    assert_true(supervisor_child(s, child).cpu_us > 1000);
+    assert_true(supervisor_child(s, child).rss_kb > 100);
 }
 
 static void a_missing_program_is_an_error(void **state)
@@ -228,7 +228,7 @@ static void a_missing_program_is_an_error(void **state)
     args_add(&args, "/nonexistent/program");
     int child = supervisor_add(s, "child", &args, NULL);
     assert_int_equal(supervisor_start(s, (uint32_t)child), -ENOENT);
-    assert_int_equal(child_state(s, (uint32_t)child), CHILD_NEW);
+    assert_int_equal(supervisor_child(s, (uint32_t)child).state, CHILD_NEW);
     assert_int_equal(loop.count, 0);
 }
 
@@ -245,7 +245,7 @@ static void destroying_kills(void **state)
     (void)state;
     uint32_t child = start("trap '' TERM; echo up; while :; do sleep 0.01; done");
     until(strstr(out, "up"));
-    pid_t pid = child_pid(s, child);
+    pid_t pid = supervisor_child(s, child).pid;
     supervisor_destroy(&s);
     assert_null(s);
     assert_true(is_gone(pid));
