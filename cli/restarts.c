@@ -20,6 +20,6 @@ bool restarts_allow(restarts_t *r, int64_t now_ms)
 
 int64_t restarts_wait_ms(uint32_t n)
 {
-    static const backoff_t backoff = {.base_ms = 100, .factor = 2, .cap_ms = 5000};
+    static const backoff_t backoff = {.base_ms = 100, .factor = 2, .cap_ms = 2000};
     return backoff_limit_ms(&backoff, n);
 }

@@ -21,8 +21,8 @@ typedef struct {
 void restarts_init(restarts_t *r);
 /* Counts a restart; false when there were too many already: give up. */
 bool restarts_allow(restarts_t *r, int64_t now_ms);
-/* The wait before the n-th restart in a row (from 1): 100 ms, doubled each time, 5 s at most. No jitter:
- * nobody else waits for the same thing. */
+/* The wait before the n-th restart in a row (from 1): 100 ms, doubled each time, 2 s at most (a child that
+ * crashes at once is given up within a minute). No jitter: nobody else waits for the same thing. */
 int64_t restarts_wait_ms(uint32_t n);
 
 #endif

@@ -46,8 +46,8 @@ static void waits_double_up_to_a_cap(void **state)
     assert_int_equal(restarts_wait_ms(1), 100);
     assert_int_equal(restarts_wait_ms(2), 200);
     assert_int_equal(restarts_wait_ms(3), 400);
-    assert_int_equal(restarts_wait_ms(7), 5000);
-    assert_int_equal(restarts_wait_ms(UINT32_MAX), 5000);
+    assert_int_equal(restarts_wait_ms(6), 2000);
+    assert_int_equal(restarts_wait_ms(UINT32_MAX), 2000);
 }
 
 int main(void)
