@@ -101,14 +101,12 @@ static void on_line(void *arg, uint32_t child, child_stream_t stream, const char
     p->children[child].report = report;
 }
 
-/* A publisher with a finite load ends by itself: 0 when all is acked, 1 when there are dead letters. Any
- * other end with status 1 is one of a publisher that could not go on. */
+/* A publisher with a finite load ends by itself, with status 1 when there are dead letters; with the same
+ * status one ends that could not go on. */
 static bool load_is_finished(const pipeline_t *p, int status)
 {
     const json_t *report = p->children[PIPELINE_PUBLISHER].report;
-    if (!WIFEXITED(status) || !report)
-        return false;
-    return WEXITSTATUS(status) == 0 || (WEXITSTATUS(status) == 1 && report_int(report, "backlog", -1) == 0);
+    return WIFEXITED(status) && report && report_int(report, "finished", 0) != 0;
 }
 
 static bool on_ended(void *arg, uint32_t child, int status, bool asked)

@@ -48,6 +48,7 @@ int run_new(run_t **ret, const pipeline_settings_t *settings, const run_events_t
         return -ENOMEM;
     r->events = *events;
     loop_init(&r->loop);
+    r->loop.stall_ms = INT64_MAX; /* the children do not wait for this loop */
     loop_add_fd(&r->loop, signals.fd);
     r->screen = screen_new();
     int result =

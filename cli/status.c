@@ -42,15 +42,17 @@ static const config_program_t program = {
         "  mandrill status --json | jq .publisher.backlog\n"
         "  mandrill status --data mandrill-data        what an outbox holds while nobody runs over it\n"
         "\n"
-        "Keys of --json (dots are nesting):\n"
-        "  publisher   role version session epoch uptime_ms published acked dead backlog ready\n"
-        "              leased parked limbo oldest_age_ms outbox_bytes outbox_max_bytes window\n"
-        "              window_max consumers credit rate.published rate.acked legs.LEG.done\n"
-        "              redelivered extended refused.* load.position load.total draining\n"
-        "  consumer    role version uptime_ms held reporting window window_max\n"
+        "Keys of --json (dots are nesting; what they mean: docs/ARCHITECTURE.md):\n"
+        "  publisher   role version uptime_ms draining session epoch published acked backlog dead\n"
+        "              dead_at_start oldest_age_ms outbox_bytes outbox_max_bytes ready leased\n"
+        "              parked limbo window window_max consumers credit extended redelivered\n"
+        "              rate.published rate.acked legs.LEG.done load.position load.total stalls\n"
+        "              refused.{malformed,unknown,limit,parts,endless,body,full}\n"
+        "  consumer    role version uptime_ms draining held reporting window window_max\n"
         "              publishers.connected workers.LEG.{count,kind,window,outstanding,waiting,\n"
-        "              running,backing_off,done,bad,retries} consumed acked dead extended late\n"
-        "              refused.* rate.consumed rate.acked draining\n",
+        "              running,backing_off,done,bad,retries} consumed acked dead released extended\n"
+        "              late rate.consumed rate.acked stalls\n"
+        "              refused.{malformed,unknown,limit,parts,endless,messages}\n",
     .options = options,
     .options_count = sizeof(options) / sizeof(options[0]),
 };

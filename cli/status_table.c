@@ -47,7 +47,7 @@ static void print_count(FILE *out, const char *label, const json_t *report, cons
 {
     print_label(out, label);
     fprintf(out, "%-10" PRId64, report_int(report, path, 0));
-    if (report_at(report, rate_path))
+    if (rate_path && report_at(report, rate_path))
         fprintf(out, " %.1f/s", report_real(report, rate_path, 0));
     fputc('\n', out);
 }
@@ -92,9 +92,9 @@ static void print_publisher(FILE *out, const json_t *p)
         print_count(out, "published", p, "published", "rate.published");
     if (report_at(p, "acked"))
         print_count(out, "acked", p, "acked", "rate.acked");
-    print_count(out, "dead", p, "dead", "");
+    print_count(out, "dead", p, "dead", NULL);
     if (report_at(p, "redelivered"))
-        print_count(out, "redelivered", p, "redelivered", "");
+        print_count(out, "redelivered", p, "redelivered", NULL);
     if (report_int(p, "load.total", 0) > 0) {
         print_label(out, "load");
         fprintf(out, "%" PRId64 " of %" PRId64 "\n", report_int(p, "load.position", 0),

@@ -11,22 +11,30 @@ typedef struct {
     uint64_t published, acked, dead, saved, restarted;
 } counts_t;
 
+/* What else a publisher says. */
 typedef struct {
-    counts_t before;   /* lives that have ended */
-    counts_t now;      /* the present one */
-    uint64_t backlog;  /* not done and not dead, as last heard */
-    uint64_t leftover; /* the backlog that the run began with */
-    bool begun;        /* the above is known */
+    uint64_t backlog;       /* not done and not dead */
+    uint64_t dead_at_start; /* dead letters in the outbox when this life began */
+} stock_t;
+
+typedef struct {
+    counts_t before;      /* lives that have ended */
+    counts_t now;         /* the present one */
+    stock_t stock;        /* as last heard */
+    uint64_t leftover;    /* the backlog that the run began with */
+    uint64_t dead_before; /* the dead letters that it began with */
+    bool begun;           /* the above is known */
+    uint32_t lives;       /* that have ended */
 } tally_t;
 
 void tally_init(tally_t *t);
 /* What the present publisher says. */
-void tally_heard(tally_t *t, const counts_t *now, uint64_t backlog);
+void tally_heard(tally_t *t, const counts_t *now, const stock_t *stock);
 /* It is gone. What it did after it was last heard is missing. */
 void tally_publisher_gone(tally_t *t);
-/* The load has ended, and this many were published by it: now the sums are known from what is left, and what
- * was missing is made good. */
-void tally_settle(tally_t *t, uint64_t published);
+/* Everything is finished, and a load of so many was part of it: what was missing is made good from what is
+ * left. */
+void tally_settle(tally_t *t, uint64_t load);
 counts_t tally_sum(const tally_t *t);
 
 #endif

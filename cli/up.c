@@ -21,16 +21,25 @@ typedef struct {
 
 /* --- what the publisher says */
 
-static void take_counts(up_t *up, const json_t *report)
+/* Of a status, whose "dead" is all that lie in the outbox, or of the report at the end, whose "dead" is what
+ * died since the start. */
+static void take_counts(up_t *up, const json_t *report, bool at_end)
 {
+    const stock_t stock = {
+        .backlog = (uint64_t)report_int(report, "backlog", 0),
+        .dead_at_start = (uint64_t)report_int(report, "dead_at_start", 0),
+    };
+    uint64_t dead = (uint64_t)report_int(report, "dead", 0);
     const counts_t counts = {
         .published = (uint64_t)report_int(report, "published", 0),
         .acked = (uint64_t)report_int(report, "acked", 0),
-        .dead = (uint64_t)report_int(report, "dead", 0),
+        .dead = at_end                       ? dead
+                : dead > stock.dead_at_start ? dead - stock.dead_at_start
+                                             : 0,
         .saved = (uint64_t)report_int(report, "legs.save.done", 0),
         .restarted = (uint64_t)report_int(report, "legs.restart.done", 0),
     };
-    tally_heard(&up->tally, &counts, (uint64_t)report_int(report, "backlog", 0));
+    tally_heard(&up->tally, &counts, &stock);
 }
 
 static void show_counts(const up_t *up, run_t *run)
@@ -47,7 +56,7 @@ static void on_status(void *arg, run_t *run, const json_t *status)
     if (!first && epoch != up->epoch)
         tally_publisher_gone(&up->tally);
     up->epoch = epoch;
-    take_counts(up, status);
+    take_counts(up, status, false);
     uint64_t leftover = up->tally.leftover;
     if (first && leftover > 0)
         log_info("%" PRIu64 " messages of an earlier run are there: they are finished too", leftover);
@@ -70,9 +79,8 @@ static void on_ready(void *arg, run_t *run)
 /* How long the work took: the publisher's own measure leaves out the start, but knows only its last life. */
 static double seconds(const up_t *up, const run_t *run, const json_t *report)
 {
-    bool one_life = up->tally.before.published == 0 && up->tally.before.acked == 0;
     double all = run_seconds(run);
-    return up->settings->finite && one_life ? report_real(report, "seconds", all) : all;
+    return up->settings->finite && up->tally.lives == 0 ? report_real(report, "seconds", all) : all;
 }
 
 static int print_summary(up_t *up, run_t *run)
@@ -80,13 +88,13 @@ static int print_summary(up_t *up, run_t *run)
     const pipeline_t *p = run_pipeline(run);
     const json_t *report = pipeline_report(p, PIPELINE_PUBLISHER);
     if (report)
-        take_counts(up, report);
+        take_counts(up, report, true);
     summary_t summary = {.seconds = seconds(up, run, report), .data_dir = up->settings->data_dir};
     if (pipeline_finished(p))
         tally_settle(&up->tally, up->settings->count);
     summary.counts = tally_sum(&up->tally);
     summary.leftover = up->tally.leftover;
-    summary.backlog = up->tally.backlog;
+    summary.backlog = up->tally.stock.backlog;
     show_counts(up, run);
     screen_progress_end(run_screen(run), run_now_ms(run));
     summary_write(&summary, stdout);
@@ -101,7 +109,7 @@ static int finish(up_t *up, run_t *run)
     int exit_status = print_summary(up, run);
     if (pipeline_failure(p))
         return EXIT_FAILED;
-    bool all_acked = pipeline_finished(p) && up->tally.backlog == 0 && tally_sum(&up->tally).dead == 0;
+    bool all_acked = pipeline_finished(p) && up->tally.stock.backlog == 0 && tally_sum(&up->tally).dead == 0;
     return up->settings->finite && !all_acked ? EXIT_FAILED : exit_status;
 }
 

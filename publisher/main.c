@@ -1,12 +1,22 @@
 /* mandrill-publisher: see docs/ARCHITECTURE.md. */
 #include "common/runtime/log.h"
 #include "common/runtime/signals.h"
+#include "publisher/inspect.h"
 #include "publisher/publisher.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static int run_inspect(const settings_t *settings)
+{
+    char why[WHY_BYTES] = "";
+    if (inspect(settings->outbox, why) == 0)
+        return EXIT_OK;
+    log_error("%s", why);
+    return EXIT_FAILED;
+}
 
 static int run(const settings_t *settings, int signals_fd)
 {
@@ -41,7 +51,9 @@ int main(int argc, char **argv)
     log_level_parse(config_text(config, "log-level"), &level);
     log_open("publisher", level);
     int code = settings_read(&settings, config) < 0 ? EXIT_USAGE : EXIT_OK;
-    if (code == EXIT_OK && mode == CONFIG_RUN) {
+    if (code == EXIT_OK && mode == CONFIG_RUN && config_flag(config, "inspect")) {
+        code = run_inspect(&settings);
+    } else if (code == EXIT_OK && mode == CONFIG_RUN) {
         /* The default directory is the program's own business, any other the user's. */
         if (!config_given(config, "outbox"))
             mkdir("mandrill-data", 0700);

@@ -54,16 +54,15 @@ static void fill_memory(const publisher_t *p, metrics_t *m)
     metrics_int(m, (int64_t)p->consumers.redelivered, "redelivered");
 }
 
-static void fill_outbox(const publisher_t *p, metrics_t *m)
+void report_outbox(outbox_t *outbox, metrics_t *m)
 {
     outbox_gauges_t g;
-    outbox_gauges(p->outbox, &g);
+    outbox_gauges(outbox, &g);
     int64_t age_ms = g.oldest_ms > 0 ? clock_wall_ms() - g.oldest_ms : 0;
     metrics_int(m, (int64_t)(g.rows - g.dead), "backlog");
     metrics_int(m, (int64_t)g.dead, "dead");
     metrics_int(m, age_ms > 0 ? age_ms : 0, "oldest_age_ms");
     metrics_int(m, g.bytes, "outbox_bytes");
-    metrics_int(m, p->settings->outbox_max, "outbox_max_bytes");
 }
 
 static void fill_status(const publisher_t *p, metrics_t *m)
@@ -79,7 +78,9 @@ static void fill_status(const publisher_t *p, metrics_t *m)
     metrics_int(m, p->loop.now_ms - p->start_ms, "uptime_ms");
     metrics_int(m, (int64_t)p->round.counts.published, "published");
     metrics_int(m, (int64_t)p->round.counts.acked, "acked");
-    fill_outbox(p, m);
+    report_outbox(p->outbox, m);
+    metrics_int(m, (int64_t)p->dead_at_start, "dead_at_start");
+    metrics_int(m, p->settings->outbox_max, "outbox_max_bytes");
     fill_memory(p, m);
     metrics_real(m, rate_per_s(&p->published_rate), "rate.published");
     metrics_real(m, rate_per_s(&p->acked_rate), "rate.acked");
@@ -156,7 +157,9 @@ static void print_json(const publisher_t *p, const end_t *e)
     metrics_int(m, (int64_t)e->published, "published");
     metrics_int(m, (int64_t)e->acked, "acked");
     metrics_int(m, (int64_t)e->dead, "dead");
+    metrics_int(m, (int64_t)p->dead_at_start, "dead_at_start");
     metrics_int(m, (int64_t)e->backlog, "backlog");
+    metrics_int(m, sources_finished(&p->sources) && e->backlog == 0, "finished");
     metrics_int(m, (int64_t)e->refused, "refused");
     metrics_int(m, (int64_t)e->redelivered, "redelivered");
     metrics_int(m, (int64_t)e->extended, "extended");

@@ -6,6 +6,8 @@
 
 /* Dead letters since the start, less those that were done after all. */
 uint64_t report_died(const publisher_t *p);
+/* What the outbox holds: backlog, dead, oldest_age_ms, outbox_bytes. */
+void report_outbox(outbox_t *outbox, metrics_t *m);
 /* The JSON object of REPORT, to be freed; NULL when memory is out. */
 char *report_status(publisher_t *p);
 /* On stdout, as --report says. */

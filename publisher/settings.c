@@ -131,6 +131,10 @@ static const config_option_t options[] = {
      .argument = "TIME",
      .max = DURATION_MS_MAX,
      .help = "after a signal, wait so long for what is out"},
+    {.name = "inspect",
+     .type = CONFIG_FLAG,
+     .fallback = "false",
+     .help = "only print what the outbox holds, as JSON; no publisher may run over it"},
     {.name = "log-messages", .type = CONFIG_FLAG, .fallback = "false", .help = "a log line for each message"},
 };
 

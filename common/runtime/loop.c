@@ -10,6 +10,7 @@ void loop_init(loop_t *l)
 {
     memset(l, 0, sizeof(*l));
     l->now_ms = clock_ms();
+    l->stall_ms = LOOP_STALL_MS;
 }
 
 /* A slot that nothing waits for: poll() skips negative descriptors. */
@@ -64,7 +65,7 @@ int loop_wait(loop_t *l, int64_t due_ms)
 {
     int64_t before_ms = clock_ms();
     int64_t turn_took_ms = l->turn_ms > 0 ? before_ms - l->turn_ms : 0; /* the first has no beginning */
-    if (turn_took_ms > LOOP_STALL_MS) {
+    if (turn_took_ms > l->stall_ms) {
         l->stalls++;
         log_limited(LOG_WARN, "a turn of the loop took %lld ms", (long long)turn_took_ms);
     }

@@ -16,12 +16,13 @@ enum { LOOP_STALL_MS = 50, LOOP_ITEMS_MAX = 160 };
 typedef struct {
     zmq_pollitem_t items[LOOP_ITEMS_MAX];
     int count;
-    int64_t now_ms;  /* read once a turn, after the wait */
-    int64_t late_ms; /* how much later than due this turn began, plus what the last turn took: a stop or a
-                        stall */
-    int64_t due_ms;  /* when the wait was to end */
-    int64_t turn_ms; /* when the last wait ended */
-    uint64_t stalls; /* turns of more than LOOP_STALL_MS */
+    int64_t now_ms;   /* read once a turn, after the wait */
+    int64_t late_ms;  /* how much later than due this turn began, plus what the last turn took: a stop or a
+                         stall */
+    int64_t due_ms;   /* when the wait was to end */
+    int64_t turn_ms;  /* when the last wait ended */
+    int64_t stall_ms; /* LOOP_STALL_MS; more for a loop that nobody waits for */
+    uint64_t stalls;  /* turns of more than that */
 } loop_t;
 
 void loop_init(loop_t *l);

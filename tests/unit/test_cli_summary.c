@@ -56,13 +56,13 @@ static void one_life_is_taken_as_it_is(void **state)
     (void)state;
     tally_t t;
     tally_init(&t);
-    tally_heard(&t, &(counts_t){10, 2, 1, 3, 4}, 7);
+    tally_heard(&t, &(counts_t){10, 2, 1, 3, 4}, &(stock_t){7, 0});
     assert_int_equal(t.leftover, 0);
-    tally_heard(&t, &(counts_t){20, 18, 2, 20, 18}, 0);
+    tally_heard(&t, &(counts_t){20, 18, 2, 20, 18}, &(stock_t){0, 0});
     counts_t sum = tally_sum(&t);
     assert_true(sum.published == 20 && sum.acked == 18 && sum.dead == 2);
     assert_true(sum.saved == 20 && sum.restarted == 18);
-    assert_int_equal(t.backlog, 0);
+    assert_int_equal(t.stock.backlog, 0);
 }
 
 static void what_was_there_before_is_known_from_the_first_word(void **state)
@@ -71,10 +71,10 @@ static void what_was_there_before_is_known_from_the_first_word(void **state)
     tally_t t;
     tally_init(&t);
     /* 5 were there; since then 10 came, 3 were acked and 1 died. */
-    tally_heard(&t, &(counts_t){.published = 10, .acked = 3, .dead = 1}, 11);
+    tally_heard(&t, &(counts_t){.published = 10, .acked = 3, .dead = 1}, &(stock_t){11, 0});
     assert_int_equal(t.leftover, 5);
     /* It stays as it was. */
-    tally_heard(&t, &(counts_t){.published = 10, .acked = 14, .dead = 1}, 0);
+    tally_heard(&t, &(counts_t){.published = 10, .acked = 14, .dead = 1}, &(stock_t){0, 0});
     assert_int_equal(t.leftover, 5);
 }
 
@@ -83,11 +83,11 @@ static void lives_are_added_up(void **state)
     (void)state;
     tally_t t;
     tally_init(&t);
-    tally_heard(&t, &(counts_t){50, 40, 1, 45, 41}, 9);
+    tally_heard(&t, &(counts_t){50, 40, 1, 45, 41}, &(stock_t){9, 0});
     tally_publisher_gone(&t);
     counts_t sum = tally_sum(&t);
     assert_int_equal(sum.published, 50);
-    tally_heard(&t, &(counts_t){50, 58, 0, 54, 57}, 1);
+    tally_heard(&t, &(counts_t){50, 58, 0, 54, 57}, &(stock_t){1, 0});
     sum = tally_sum(&t);
     assert_true(sum.published == 100 && sum.acked == 98 && sum.dead == 1 && sum.saved == 99 &&
                 sum.restarted == 98);
@@ -99,11 +99,11 @@ static void a_finished_load_makes_good_what_a_crash_hid(void **state)
     (void)state;
     tally_t t;
     tally_init(&t);
-    tally_heard(&t, &(counts_t){50, 40, 0, 45, 41}, 15);
+    tally_heard(&t, &(counts_t){50, 40, 0, 45, 41}, &(stock_t){15, 0});
     assert_int_equal(t.leftover, 5);
     /* It published 55, acked 48 and then crashed. */
     tally_publisher_gone(&t);
-    tally_heard(&t, &(counts_t){45, 55, 2, 50, 50}, 0);
+    tally_heard(&t, &(counts_t){45, 55, 2, 50, 50}, &(stock_t){0, 0});
     tally_settle(&t, 100);
     counts_t sum = tally_sum(&t);
     assert_int_equal(sum.published, 100);
@@ -113,12 +113,41 @@ static void a_finished_load_makes_good_what_a_crash_hid(void **state)
     assert_int_equal(sum.restarted, 103);
 }
 
+static void the_dead_of_before_are_not_of_this_run(void **state)
+{
+    (void)state;
+    tally_t t;
+    tally_init(&t);
+    tally_heard(&t, &(counts_t){.published = 50, .acked = 30, .dead = 1}, &(stock_t){19, 7});
+    assert_int_equal(tally_sum(&t).dead, 1);
+    /* Two more died before it crashed, which nobody heard. */
+    tally_publisher_gone(&t);
+    assert_int_equal(tally_sum(&t).dead, 1);
+    tally_heard(&t, &(counts_t){.published = 50, .acked = 65, .dead = 1}, &(stock_t){0, 10});
+    assert_int_equal(tally_sum(&t).dead, 4);
+    tally_settle(&t, 100);
+    assert_int_equal(tally_sum(&t).acked, 96);
+}
+
+static void clients_publish_too(void **state)
+{
+    (void)state;
+    tally_t t;
+    tally_init(&t);
+    tally_heard(&t, &(counts_t){60, 55, 0, 55, 55}, &(stock_t){5, 0});
+    tally_publisher_gone(&t);
+    tally_heard(&t, &(counts_t){50, 55, 0, 55, 55}, &(stock_t){0, 0});
+    tally_settle(&t, 100); /* and 10 of a client */
+    assert_int_equal(tally_sum(&t).published, 110);
+    assert_int_equal(tally_sum(&t).acked, 110);
+}
+
 static void settling_changes_nothing_when_all_was_heard(void **state)
 {
     (void)state;
     tally_t t;
     tally_init(&t);
-    tally_heard(&t, &(counts_t){100, 99, 1, 100, 99}, 0);
+    tally_heard(&t, &(counts_t){100, 99, 1, 100, 99}, &(stock_t){0, 0});
     tally_settle(&t, 100);
     counts_t sum = tally_sum(&t);
     assert_true(sum.published == 100 && sum.acked == 99 && sum.dead == 1 && sum.saved == 100 &&
@@ -135,6 +164,8 @@ int main(void)
         cmocka_unit_test(what_was_there_before_is_known_from_the_first_word),
         cmocka_unit_test(lives_are_added_up),
         cmocka_unit_test(a_finished_load_makes_good_what_a_crash_hid),
+        cmocka_unit_test(the_dead_of_before_are_not_of_this_run),
+        cmocka_unit_test(clients_publish_too),
         cmocka_unit_test(settling_changes_nothing_when_all_was_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
