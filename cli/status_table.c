@@ -9,7 +9,7 @@ static void print_duration(FILE *out, int64_t ms)
         fprintf(out, "%.1f s", (double)ms / 1000);
     else if (ms < 120000)
         fprintf(out, "%" PRId64 " s", ms / 1000);
-    else if (ms < 2 * 3600000)
+    else if (ms < 7200000)
         fprintf(out, "%" PRId64 " min", ms / 60000);
     else if (ms < 2 * 86400000LL)
         fprintf(out, "%.1f h", (double)ms / 3600000);

@@ -71,7 +71,7 @@ typedef struct {
 typedef struct gather gather_t;
 
 gather_t *gather_new(const gather_limits_t *limits);
-void gather_destroy(gather_t **g);
+void gather_destroy(gather_t **ref);
 
 /* 1: new. 0: held already: a newer token is taken, with the source that brings it, and the legs that are
  * still open; nothing runs twice. -ENOSPC: full (the publisher broke its credit). -ENOMEM. */

@@ -105,11 +105,11 @@ void gather_table_state(gather_t *g, entry_t *e, entry_state_t state);
 void gather_table_leave(gather_t *g, uint32_t slot);
 /* Out of the lists of its source. */
 void gather_table_unlist(gather_t *g, uint32_t slot);
-void gather_task_wait(gather_t *g, uint32_t task, bool first);
-void gather_task_run(gather_t *g, uint32_t task, uint32_t worker);
-void gather_task_back_off(gather_t *g, uint32_t task, int64_t due_ms);
+void gather_task_wait(gather_t *g, uint32_t n, bool first);
+void gather_task_run(gather_t *g, uint32_t n, uint32_t worker);
+void gather_task_back_off(gather_t *g, uint32_t n, int64_t due_ms);
 /* In no list. May free the slot of a message that is over. */
-void gather_task_stop(gather_t *g, uint32_t task);
+void gather_task_stop(gather_t *g, uint32_t n);
 /* Stops the tasks of the legs that are at no worker. */
 void gather_table_stop_idle(gather_t *g, uint32_t slot, uint8_t legs);
 

@@ -57,7 +57,7 @@ typedef struct dialer dialer_t;
 int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t *events, loop_t *loop,
                 char *why);
 /* BYE to all that are up, then closes. */
-void dialer_close(dialer_t **d, int linger_ms);
+void dialer_close(dialer_t **ref, int linger_ms);
 /* Takes what has come in, at most `frames_max` from each dial; what is left makes the next wait end at once.
  */
 void dialer_receive(dialer_t *d, uint32_t frames_max);

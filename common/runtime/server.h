@@ -57,7 +57,7 @@ typedef struct server server_t;
 int server_open(server_t **ret, const server_options_t *o, const server_events_t *events, loop_t *loop,
                 char *why);
 /* BYE to all peers, then closes. */
-void server_close(server_t **s, int linger_ms);
+void server_close(server_t **ref, int linger_ms);
 /* Takes what has come in until `records_max` records were taken, or as many frames. True when nothing is
  * left.
  */
