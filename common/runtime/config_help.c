@@ -2,7 +2,7 @@
 #include "common/runtime/config_values.h"
 #include <string.h>
 
-enum { INDENT = 2, LEFT_MAX = 30, GAP = 2, TEXT_MAX = 512 };
+enum { INDENT = 2, LEFT_MAX = 30, GAP = 2, TEXT_MAX = 512, CHOICES_MAX = 16 };
 
 /* Wraps `text` between the columns `left` and `width`, beginning at column `at`. */
 static void print_wrapped(FILE *out, const char *text, int left, int at, int width)
@@ -31,12 +31,20 @@ static bool is_on(const config_option_t *o)
     return o->fallback && strcmp(o->fallback, "true") == 0;
 }
 
-/* "--listen EP", "--stay"; "--[no-]progress" where "no" is what one would want to say. */
+/* A few short choices say more than the argument's name. */
+static bool choices_are_argument(const config_option_t *o)
+{
+    return o->choices && strlen(o->choices) <= CHOICES_MAX;
+}
+
+/* "--listen EP", "--report text|json", "--stay"; "--[no-]progress" where "no" is what one would want to say.
+ */
 static int option_left(const config_option_t *o, char *text, size_t size)
 {
     if (o->type == CONFIG_FLAG)
         return snprintf(text, size, is_on(o) ? "--[no-]%s" : "--%s", o->name);
-    return snprintf(text, size, "--%s %s", o->name, o->argument ? o->argument : "VALUE");
+    const char *argument = o->argument ? o->argument : "VALUE";
+    return snprintf(text, size, "--%s %s", o->name, choices_are_argument(o) ? o->choices : argument);
 }
 
 static void print_row(FILE *out, const char *left, const char *text, int column, int width)
@@ -56,7 +64,7 @@ static void print_option(FILE *out, const config_option_t *o, int column, int wi
     char text[TEXT_MAX];
     option_left(o, left, sizeof(left));
     int n = snprintf(text, sizeof(text), "%s", o->help);
-    if (o->choices && n < TEXT_MAX) {
+    if (o->choices && !choices_are_argument(o) && n < TEXT_MAX) {
         n += snprintf(text + n, sizeof(text) - (size_t)n, ": ");
         for (const char *p = o->choices; *p && n < TEXT_MAX - 8; p++)
             n += *p == '|' ? snprintf(text + n, sizeof(text) - (size_t)n, ", ")
