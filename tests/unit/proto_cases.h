@@ -22,6 +22,12 @@ static inline void assert_untouched(int rc, const void *ret, size_t len)
     }
 }
 
+static inline void assert_command(const buffer_t *b, int expected)
+{
+    assert_false(b->failed);
+    assert_int_equal(proto_command(b->data, b->len, NULL), expected);
+}
+
 static inline void expect(decode_fn *decode, const char *json, int expected)
 {
     buffer_t b;

@@ -248,6 +248,7 @@ static void unsigned_integers_in_any_encoding(void **state)
         {"\xce\x00\x00\x00\x05", 5, true, 5},
         {"\xcf\x00\x00\x00\x00\x00\x00\x00\x05", 9, true, 5},
         {"\xd0\x05", 2, true, 5},
+        {"\xd0\x00", 2, true, 0},
         {"\xd1\x00\x05", 3, true, 5},
         {"\xd2\x00\x00\x00\x05", 5, true, 5},
         {"\xd3\x00\x00\x00\x00\x00\x00\x00\x05", 9, true, 5},

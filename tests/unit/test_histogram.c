@@ -141,6 +141,18 @@ static void beyond_the_last_bucket_the_largest_counts(void **state)
     assert_int_equal(h.counts[HISTOGRAM_BUCKETS - 1], 2);
 }
 
+/* The last two buckets: one with an upper edge, one for all that is larger. */
+static void the_last_edge_is_below_2_to_the_41(void **state)
+{
+    (void)state;
+    histogram_init(&h);
+    histogram_add(&h, INT64_C(126) << 34);
+    histogram_add(&h, INT64_C(127) << 34);
+    histogram_add(&h, INT64_MAX);
+    assert_true(histogram_quantile(&h, 0.3) == (UINT64_C(127) << 34) - 1);
+    assert_true(histogram_quantile(&h, 0.6) == INT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +162,7 @@ int main(void)
         cmocka_unit_test(ranks_are_rounded_up),
         cmocka_unit_test(every_power_of_two_is_within_its_error),
         cmocka_unit_test(quantiles_against_sorted_values),
+        cmocka_unit_test(the_last_edge_is_below_2_to_the_41),
         cmocka_unit_test(beyond_the_last_bucket_the_largest_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

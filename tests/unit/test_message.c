@@ -100,6 +100,11 @@ static void instances(void **state)
     NAME(instance_check, "a", NULL);
     NAME(instance_check, "0", NULL);
     NAME(instance_check, "cattle-0001", NULL);
+    NAME(instance_check, "az-09", NULL);
+    NAME(instance_check, "a`", "instance \"a`\" has a byte other than a-z 0-9 - in a label");
+    NAME(instance_check, "a{", "instance \"a{\" has a byte other than a-z 0-9 - in a label");
+    NAME(instance_check, "a/", "instance \"a/\" has a byte other than a-z 0-9 - in a label");
+    NAME(instance_check, "a:", "instance \"a:\" has a byte other than a-z 0-9 - in a label");
     NAME(instance_check, "a--b", NULL);
     NAME(instance_check, "", "instance \"\" is empty");
     NAME(instance_check, "-", "instance \"-\" has a label that begins or ends with -");
@@ -183,8 +188,8 @@ static void a_reason_fits_whatever_the_name(void **state)
 static void names_of_legs_and_kinds(void **state)
 {
     (void)state;
-    const char *const good[] = {"a",  "save", "restart-simulate",
-                                "a-", "a1",   "a1234567890123456789012345678901"};
+    const char *const good[] = {
+        "a", "z", "az09", "save", "restart-simulate", "a-", "a1", "a1234567890123456789012345678901"};
     const char *const bad[] = {"",    "-a",  "1a",  "A",     "aB",       "a b",
                                "a.b", "a_b", "a\n", "a\x7f", "\xc3\xa9", "a12345678901234567890123456789012"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {

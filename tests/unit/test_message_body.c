@@ -83,6 +83,16 @@ static void attributes_keep_their_order_and_values(void **state)
         "\"e\":false,\"f\":-1,\"g\":\"uint:18446744073709551615\"}");
 }
 
+/* Keys as long as the ones with a meaning, and the beginnings of those. */
+static void only_the_whole_key_has_a_meaning(void **state)
+{
+    (void)state;
+    assert_stored("{\"name\":\"A\",\"location\":\"B\",\"restarted_at\":\"C\",\"hos\":1,\"instances\":5,"
+                  "\"host\":\"a.b\",\"published_a\":2,\"h\":3}",
+                  "{\"host\":\"a.b\",\"published_at\":1765432100123,\"name\":\"A\",\"location\":\"B\","
+                  "\"restarted_at\":\"C\",\"hos\":1,\"instances\":5,\"published_a\":2,\"h\":3}");
+}
+
 static void a_stored_body_is_stored_as_it_is(void **state)
 {
     (void)state;
@@ -403,6 +413,10 @@ static void only_the_stored_form_parses(void **state)
         "{\"host\":\"bin:a.b\",\"published_at\":5}",
         "{\"host\":5,\"published_at\":5}",
         "{\"host\":\"a.b\",\"published_at\":-5}",
+        "{\"host\":\"a.b\",\"published_at\":[5]}",
+        "{\"host\":[],\"published_at\":5}",
+        "{\"name\":\"a.b\",\"published_at\":5}",
+        "{\"host\":\"a.b\",\"restarted_at\":5}",
         "{\"host\":\"a.b\",\"published_at\":\"5\"}",
         "{\"host\":\"a.b\",\"published_at\":\"uint:9223372036854775808\"}",
         "{\"host\":\"a.b\",\"published_at\":5,\"instance\":\"a\"}",
@@ -452,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(instance_becomes_host, clear),
         cmocka_unit_test_teardown(attributes_keep_their_order_and_values, clear),
+        cmocka_unit_test_teardown(only_the_whole_key_has_a_meaning, clear),
         cmocka_unit_test_teardown(a_stored_body_is_stored_as_it_is, clear),
         cmocka_unit_test_teardown(a_name_is_given_once, clear),
         cmocka_unit_test_teardown(published_at_is_a_time, clear),

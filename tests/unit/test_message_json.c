@@ -183,9 +183,9 @@ static void escapes_are_the_usual_ones(void **state)
     (void)state;
     begin(1);
     write_str(&in, "k\"", 2);
-    write_str(&in, "\"\\/\b\f\n\r\t\0\x1f\x7f\xe2\x80\xa8", 14);
+    write_str(&in, "\"\\/\b\f\n\r\t\0\x1f \x7f\xe2\x80\xa8", 15);
     assert_string_equal(json(),
-                        "{\"k\\\"\":\"\\\"\\\\/\\u0008\\u000c\\n\\r\\t\\u0000\\u001f\x7f\xe2\x80\xa8\"}");
+                        "{\"k\\\"\":\"\\\"\\\\/\\u0008\\u000c\\n\\r\\t\\u0000\\u001f \x7f\xe2\x80\xa8\"}");
 }
 
 static void assert_text(const char *s, size_t len)

@@ -17,12 +17,6 @@ static int clear(void **state)
     return 0;
 }
 
-static void assert_command(int expected)
-{
-    assert_false(b.failed);
-    assert_int_equal(proto_command(b.data, b.len, NULL), expected);
-}
-
 /* --- PUBLISH --- */
 
 static text_t bodies[RECORDS_MAX];
@@ -48,7 +42,7 @@ static void publish_comes_back(void **state)
     /* Too long for a body: refused alone later, so it has to come through. */
     publish_add(&batch, large, sizeof large);
     batch_end(&batch);
-    assert_command(CMD_PUBLISH);
+    assert_command(&b, CMD_PUBLISH);
     assert_int_equal(decode_publish(b.data, b.len, &got, bodies), 3);
     assert_int_equal(got.version, PROTO_VERSION);
     assert_true(got.session == CODEC_INT_MAX);
@@ -67,6 +61,16 @@ static void publish_out_of_its_ranges(void **state)
     refuse(publish, "[30,1,0,1,[]]");
     refuse(publish, "[30,1,77,0,[]]");
     refuse(publish, "[30,1,77,1,[\"body\"]]");
+}
+
+static void a_frame_without_bodies_has_its_number(void **state)
+{
+    (void)state;
+    publish_t got = {0};
+    frame_json(&b, "[30,1,77,42,[]]");
+    assert_int_equal(decode_publish(b.data, b.len, &got, bodies), 0);
+    assert_int_equal(got.session, 77);
+    assert_int_equal(got.number, 42);
 }
 
 static void publish_up_to_4096(void **state)
@@ -108,7 +112,7 @@ static void confirm_comes_back(void **state)
     const refusal_t given[] = {{0, ERR_BODY, {"neither instance nor host is given", 34}},
                                {RECORDS_MAX - 1, ERR_STORE, {"", 0}}};
     encode_confirm(&b, &c, given, 2);
-    assert_command(CMD_CONFIRM);
+    assert_command(&b, CMD_CONFIRM);
     assert_int_equal(decode_confirm(b.data, b.len, &got, refusals), 2);
     assert_true(got.session == CODEC_INT_MAX && got.number == CODEC_INT_MAX);
     assert_true(got.first.stream == c.first.stream && got.first.seq == c.first.seq);
@@ -140,6 +144,19 @@ static void confirm_out_of_its_ranges(void **state)
     refuse(confirm, "[31,77,1,900,1,2,[[0,12,\"why\"]]]");
     refuse(confirm, "[31,77,1,900,1,2,[[0,8,\"bin:why\"]]]");
     refuse(confirm, "[31,77,1,900,1,2,[[0,8,\"why\"],[0,8]]]");
+}
+
+static void a_confirm_without_refusals_has_its_ids(void **state)
+{
+    (void)state;
+    confirm_t got = {0};
+    frame_json(&b, "[31,77,42,900,5,3,[]]");
+    assert_int_equal(decode_confirm(b.data, b.len, &got, refusals), 0);
+    assert_int_equal(got.session, 77);
+    assert_int_equal(got.number, 42);
+    assert_int_equal(got.first.stream, 900);
+    assert_int_equal(got.first.seq, 5);
+    assert_int_equal(got.stored, 3);
 }
 
 static void refusals_up_to_4096(void **state)
@@ -185,12 +202,12 @@ static void status_and_report_come_back(void **state)
     uint64_t version;
     text_t json;
     encode_status(&b);
-    assert_command(CMD_STATUS);
+    assert_command(&b, CMD_STATUS);
     assert_int_equal(decode_status(b.data, b.len, &version), 0);
     assert_int_equal(version, PROTO_VERSION);
     buffer_clear(&b);
     encode_report(&b, "{\"a\":1}", 7);
-    assert_command(CMD_REPORT);
+    assert_command(&b, CMD_REPORT);
     assert_int_equal(decode_report(b.data, b.len, &json), 0);
     assert_int_equal(json.len, 7);
     assert_memory_equal(json.bytes, "{\"a\":1}", 7);
@@ -205,9 +222,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(publish_comes_back, clear),
         cmocka_unit_test(publish_out_of_its_ranges),
+        cmocka_unit_test_teardown(a_frame_without_bodies_has_its_number, clear),
         cmocka_unit_test_teardown(publish_up_to_4096, clear),
         cmocka_unit_test_teardown(confirm_comes_back, clear),
         cmocka_unit_test(confirm_out_of_its_ranges),
+        cmocka_unit_test_teardown(a_confirm_without_refusals_has_its_ids, clear),
         cmocka_unit_test_teardown(refusals_up_to_4096, clear),
         cmocka_unit_test_teardown(status_and_report_come_back, clear),
     };

@@ -17,12 +17,6 @@ static int clear(void **state)
     return 0;
 }
 
-static void assert_command(int expected)
-{
-    assert_false(b.failed);
-    assert_int_equal(proto_command(b.data, b.len, NULL), expected);
-}
-
 /* --- DELIVER --- */
 
 static delivery_record_t deliveries[RECORDS_MAX];
@@ -52,7 +46,7 @@ static void deliver_comes_back(void **state)
         deliver_add(&batch, &given[i]);
     }
     batch_end(&batch);
-    assert_command(CMD_DELIVER);
+    assert_command(&b, CMD_DELIVER);
     assert_int_equal(deliver(&b), 3);
     for (int i = 0; i < 3; i++) {
         assert_true(deliveries[i].id.stream == given[i].id.stream);
@@ -110,7 +104,7 @@ static void records_up_to_4096(void **state)
     /* One more than the limit is named for what it is. */
     deliver_add(&batch, &d);
     batch_end(&batch);
-    assert_command(CMD_DELIVER);
+    assert_command(&b, CMD_DELIVER);
     assert_int_equal(deliver(&b), -E2BIG);
 }
 
@@ -160,7 +154,7 @@ static void progress_comes_back(void **state)
         progress_add(&batch, &given[i]);
     }
     batch_end(&batch);
-    assert_command(CMD_PROGRESS);
+    assert_command(&b, CMD_PROGRESS);
     assert_int_equal(decode_progress(b.data, b.len, &no, steps), n);
     assert_true(no == CODEC_INT_MAX);
     for (uint32_t i = 0; i < n; i++) {
@@ -215,6 +209,15 @@ static void progress_out_of_its_ranges(void **state)
     refuse(progress, "[11,1,[[900,1,5]]]");
 }
 
+static void a_frame_without_steps_has_its_number(void **state)
+{
+    (void)state;
+    uint64_t no = 0;
+    frame_json(&b, "[11,42,[]]");
+    assert_int_equal(decode_progress(b.data, b.len, &no, steps), 0);
+    assert_int_equal(no, 42);
+}
+
 static void one_bad_step_refuses_them_all(void **state)
 {
     (void)state;
@@ -261,7 +264,7 @@ static void settled_comes_back(void **state)
         const uint8_t *got;
         buffer_clear(&b);
         encode_settled(&b, CODEC_INT_MAX, codes, counts[i]);
-        assert_command(CMD_SETTLED);
+        assert_command(&b, CMD_SETTLED);
         assert_int_equal(decode_settled(b.data, b.len, &no, &got), counts[i]);
         assert_true(no == CODEC_INT_MAX);
         assert_int_equal(memcmp(got, codes, counts[i]), 0);
@@ -292,6 +295,7 @@ int main(void)
         cmocka_unit_test_teardown(progress_comes_back, clear),
         cmocka_unit_test_teardown(a_step_that_says_only_done_is_short, clear),
         cmocka_unit_test(progress_out_of_its_ranges),
+        cmocka_unit_test_teardown(a_frame_without_steps_has_its_number, clear),
         cmocka_unit_test_teardown(one_bad_step_refuses_them_all, clear),
         cmocka_unit_test_teardown(settled_comes_back, clear),
         cmocka_unit_test_teardown(settled_out_of_its_ranges, clear),

@@ -17,12 +17,6 @@ static int clear(void **state)
     return 0;
 }
 
-static void assert_command(int expected)
-{
-    assert_false(b.failed);
-    assert_int_equal(proto_command(b.data, b.len, NULL), expected);
-}
-
 /* --- TASKS --- */
 
 static task_record_t tasks[RECORDS_MAX];
@@ -54,7 +48,7 @@ static void tasks_come_back(void **state)
         tasks_add(&batch, &given[i]);
     }
     batch_end(&batch);
-    assert_command(CMD_TASKS);
+    assert_command(&b, CMD_TASKS);
     assert_int_equal(decode_tasks(b.data, b.len, &seen, tasks), 3);
     assert_true(seen == CODEC_INT_MAX);
     for (int i = 0; i < 3; i++) {
@@ -105,6 +99,15 @@ static void tasks_at_their_limits(void **state)
     assert_int_equal(tasks_of(&b), -E2BIG);
 }
 
+static void a_frame_without_tasks_still_says_what_was_seen(void **state)
+{
+    (void)state;
+    uint64_t seen = 0;
+    frame_json(&b, "[20,42,[]]");
+    assert_int_equal(decode_tasks(b.data, b.len, &seen, tasks), 0);
+    assert_int_equal(seen, 42);
+}
+
 /* --- RESULTS --- */
 
 static result_record_t results[RECORDS_MAX];
@@ -133,7 +136,7 @@ static void results_come_back(void **state)
         results_add(&batch, &given[i]);
     }
     batch_end(&batch);
-    assert_command(CMD_RESULTS);
+    assert_command(&b, CMD_RESULTS);
     assert_int_equal(decode_results(b.data, b.len, &no, results), 4);
     assert_true(no == CODEC_INT_MAX);
     for (int i = 0; i < 4; i++) {
@@ -181,6 +184,15 @@ static void results_out_of_their_ranges(void **state)
     refuse(results_of, "[21,1,[[1,1,0],[1,1]]]");
 }
 
+static void a_frame_without_results_has_its_number(void **state)
+{
+    (void)state;
+    uint64_t no = 0;
+    frame_json(&b, "[21,42,[]]");
+    assert_int_equal(decode_results(b.data, b.len, &no, results), 0);
+    assert_int_equal(no, 42);
+}
+
 static void a_worker_whose_text_is_no_utf8_keeps_its_result(void **state)
 {
     (void)state;
@@ -191,7 +203,7 @@ static void a_worker_whose_text_is_no_utf8_keeps_its_result(void **state)
     results_begin(&batch, &b, 1);
     results_add(&batch, &r);
     batch_end(&batch);
-    assert_command(CMD_RESULTS);
+    assert_command(&b, CMD_RESULTS);
     assert_int_equal(results_of(&b), 1);
     assert_int_equal(results[0].text.len, TEXT_BYTES_MAX);
     for (int i = 0; i < TEXT_BYTES_MAX; i++) {
@@ -220,7 +232,9 @@ int main(void)
         cmocka_unit_test_teardown(tasks_come_back, clear),
         cmocka_unit_test(tasks_out_of_their_ranges),
         cmocka_unit_test_teardown(tasks_at_their_limits, clear),
+        cmocka_unit_test_teardown(a_frame_without_tasks_still_says_what_was_seen, clear),
         cmocka_unit_test_teardown(results_come_back, clear),
+        cmocka_unit_test_teardown(a_frame_without_results_has_its_number, clear),
         cmocka_unit_test_teardown(a_result_that_says_only_ok_is_short, clear),
         cmocka_unit_test(results_out_of_their_ranges),
         cmocka_unit_test_teardown(a_worker_whose_text_is_no_utf8_keeps_its_result, clear),
