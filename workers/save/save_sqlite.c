@@ -300,20 +300,10 @@ static int save_all(save_t *s, const worker_task_t *tasks, uint32_t n)
     return rc == SQLITE_OK ? run(s->commit) : rc;
 }
 
-/* Whether the disk is full: told by SQLite, or by the system where a quota is the limit. Never after a failed
- * fsync: then nobody knows what is on the disk. */
-static bool is_full(save_t *s, int rc)
-{
-    if ((rc & 0xff) == SQLITE_FULL)
-        return true;
-    const int system = sqlite3_system_errno(s->db);
-    return sqlite3_extended_errcode(s->db) == SQLITE_IOERR_WRITE && (system == EDQUOT || system == ENOSPC);
-}
-
 /* Nothing of the batch was saved. Whether it may be tried again, and after how many ms; 0: no. */
 static int wait_for_store(save_t *s, int rc)
 {
-    const bool full = is_full(s, rc);
+    const bool full = (rc & 0xff) == SQLITE_FULL;
     const bool locked = (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
     const bool memory = (rc & 0xff) == SQLITE_NOMEM;
     if (full)
@@ -323,8 +313,7 @@ static int wait_for_store(save_t *s, int rc)
     else if (memory)
         log_limited(LOG_WARN, "%s: out of memory", s->path);
     else
-        log_error("%s: %s (SQLite %d, errno %d)", s->path, sqlite3_errmsg(s->db),
-                  sqlite3_extended_errcode(s->db), sqlite3_system_errno(s->db));
+        log_error("%s: %s (SQLite %d)", s->path, sqlite3_errmsg(s->db), sqlite3_extended_errcode(s->db));
     /* Some errors have ended the transaction already. */
     if (!sqlite3_get_autocommit(s->db) && run(s->rollback) != SQLITE_OK) {
         log_error("%s: cannot roll back: %s", s->path, sqlite3_errmsg(s->db));

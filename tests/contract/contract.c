@@ -1,0 +1,158 @@
+#include "tests/contract/contract.h"
+
+#include "common/runtime/announce.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCHES_OF_A_WINDOW = 4, TESTS_MAX = 256 };
+
+size_t contract_rows(row_t *ret, size_t max)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; worker_kinds[i] != NULL && n < max; i++)
+        ret[n++] = (row_t){"mandrill-worker", worker_kinds[i]};
+    for (size_t i = 0; odd_kinds[i] != NULL && n < max; i++)
+        ret[n++] = (row_t){"mandrill-worker-odd", odd_kinds[i]};
+    return n;
+}
+
+row_t contract_row(const char *kind)
+{
+    size_t i = 0;
+
+    while (worker_kinds[i] != NULL && strcmp(worker_kinds[i]->name, kind) != 0)
+        i++;
+    if (worker_kinds[i] == NULL)
+        abort();
+    return (row_t){"mandrill-worker", worker_kinds[i]};
+}
+
+static int setup(void **state)
+{
+    contract_t *c = *state;
+    void *rig = (void *)(uintptr_t)c->transport;
+    const int failed = rig_setup(&rig);
+
+    if (failed == 0) {
+        c->rig = rig;
+        boss_open(&c->boss, rig_endpoint(c->rig, "tasks-0"));
+    }
+    return failed;
+}
+
+static int teardown(void **state)
+{
+    contract_t *c = *state;
+    void *rig = c->rig;
+
+    boss_close(&c->boss);
+    return rig_teardown(&rig);
+}
+
+int contract_run(const char *suite, const struct CMUnitTest *tests, size_t tests_count, const row_t *rows,
+                 size_t rows_count)
+{
+    static contract_t contracts[TESTS_MAX];
+    static struct CMUnitTest all[TESTS_MAX];
+    size_t n = 0;
+
+    for (size_t t = 0; t < tests_count; t++) {
+        for (size_t r = 0; r < rows_count; r++, n++) {
+            contract_t *c = &contracts[n];
+            assert_true(n < TESTS_MAX);
+            c->row = rows[r];
+            c->transport = (t + r) % 2 == 0 ? "ipc" : "tcp";
+            snprintf(c->name, sizeof c->name, "%s: %s over %s", tests[t].name, rows[r].kind->name,
+                     c->transport);
+            all[n] = (struct CMUnitTest){c->name, tests[t].test_func, setup, teardown, c};
+        }
+    }
+    return _cmocka_run_group_tests(suite, all, n, NULL, NULL);
+}
+
+static bool is_file(const config_option_t *o)
+{
+    return o->type == CONFIG_TEXT && o->argument != NULL && strcmp(o->argument, "FILE") == 0;
+}
+
+const char *contract_file(const contract_t *c, char *path)
+{
+    char name[PROCESS_NAME_MAX];
+
+    for (size_t i = 0; i < c->row.kind->options_count; i++)
+        if (is_file(&c->row.kind->options[i])) {
+            snprintf(name, sizeof name, "kind-%s", c->row.kind->options[i].name);
+            return rig_path(c->rig, name, path);
+        }
+    return NULL;
+}
+
+process_t *contract_spawn(contract_t *c, const char *name, const char *other_boss, const char *const *args)
+{
+    const char *list[PROCESS_ARGUMENTS_MAX] = {"--kind",         c->row.kind->name, "--consumer",
+                                               c->boss.endpoint, "--report",        "json"};
+    char announce[PROCESS_NAME_MAX + 16], announced[TEST_PATH_MAX], file[TEST_PATH_MAX],
+        flag[PROCESS_NAME_MAX];
+    size_t n = 6;
+
+    if (other_boss != NULL) {
+        list[n++] = "--consumer";
+        list[n++] = other_boss;
+    }
+    snprintf(announce, sizeof announce, "%s.announce", name);
+    list[n++] = "--announce";
+    list[n++] = rig_path(c->rig, announce, announced);
+    if (contract_file(c, file) != NULL) {
+        for (size_t i = 0; i < c->row.kind->options_count; i++)
+            if (is_file(&c->row.kind->options[i]))
+                snprintf(flag, sizeof flag, "--%s", c->row.kind->options[i].name);
+        list[n++] = flag;
+        list[n++] = file;
+    }
+    if (strcmp(c->row.kind->name, "restart-simulate") == 0) {
+        list[n++] = "--simulate";
+        list[n++] = "0..20";
+    }
+    for (; *args != NULL; args++) {
+        assert_true(n + 1 < PROCESS_ARGUMENTS_MAX);
+        list[n++] = *args;
+    }
+    return rig_spawn(c->rig, name, c->row.program, list);
+}
+
+process_t *contract_start(contract_t *c, const char *name, const char *const *args)
+{
+    boss_t *b = &c->boss;
+    const unsigned before = b->workers_count;
+    process_t *p = contract_spawn(c, name, NULL, args);
+
+    BOSS_UNTIL(b, b->workers_count > before && b->workers[before].welcomed);
+    return p;
+}
+
+int contract_stop(contract_t *c, process_t *p)
+{
+    boss_t *b = &c->boss;
+
+    process_signal(p, SIGTERM);
+    BOSS_UNTIL(b, !process_running(p));
+    boss_turn(b, 0); /* its last words */
+    return process_code(p);
+}
+
+bool contract_ready(const process_t *p)
+{
+    char value[TEST_PATH_MAX];
+
+    return announce_read(p->announce, "ready", value, sizeof value) == 0;
+}
+
+uint32_t contract_window(const contract_t *c)
+{
+    const uint32_t slots = c->row.kind->slots;
+
+    return c->row.kind->executor == EXECUTOR_BATCH ? slots * BATCHES_OF_A_WINDOW : slots;
+}

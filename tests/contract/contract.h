@@ -1,0 +1,44 @@
+/* What every contract test stands on: a row of a table of kinds, the real program for it, and a boss. */
+#ifndef MANDRILL_TEST_CONTRACT_H
+#define MANDRILL_TEST_CONTRACT_H
+
+#include "tests/contract/boss.h"
+#include "tests/contract/odd_kinds.h"
+#include "tests/support/pipeline.h"
+
+typedef struct {
+    const char *program;
+    const worker_kind_t *kind;
+} row_t;
+
+typedef struct {
+    row_t row;
+    const char *transport;
+    rig_t *rig;
+    boss_t boss;
+    char name[128]; /* of the test */
+} contract_t;
+
+/* Every row of the real table, then of the test's own; how many. */
+size_t contract_rows(row_t *ret, size_t max);
+/* The row of one kind of the real table. */
+row_t contract_row(const char *kind);
+/* Runs each test for each row, over ipc and tcp in turn; for main() to return. */
+int contract_run(const char *suite, const struct CMUnitTest *tests, size_t tests_count, const row_t *rows,
+                 size_t rows_count);
+
+/* The row's program for the boss (and others: endpoints that are NULL are left out), not yet welcomed.
+ * Options of the kind that name a file get one in the rig's directory; a simulated restart takes 0..20 ms. */
+process_t *contract_spawn(contract_t *c, const char *name, const char *other_boss, const char *const *args);
+/* The same, welcomed by the boss as its next worker. */
+process_t *contract_start(contract_t *c, const char *name, const char *const *args);
+/* SIGTERM, and the boss goes on until the program has ended; its exit code. */
+int contract_stop(contract_t *c, process_t *p);
+/* Whether the program has announced that it is ready. */
+bool contract_ready(const process_t *p);
+/* How many tasks it should be ready to take. */
+uint32_t contract_window(const contract_t *c);
+/* A kind that has a file: where its rows are; else NULL. */
+const char *contract_file(const contract_t *c, char *path);
+
+#endif

@@ -1,0 +1,22 @@
+/* A disk that fails when it is told to: an SQLite VFS over the system's, for the files of this process. */
+#ifndef MANDRILL_TEST_FAULTY_DISK_H
+#define MANDRILL_TEST_FAULTY_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    int write_error, sync_error; /* SQLite's code for a failed write or fsync; 0: they work */
+    uint64_t fail_from; /* the first write (of those since the last reset) that fails; 0: the first of all */
+    uint64_t writes, syncs; /* since the last reset */
+    uint64_t unsynced;      /* writes to the log that no fsync has followed */
+} faulty_disk_t;
+
+extern faulty_disk_t faulty_disk;
+
+/* Every database that is opened from now on lies on it. */
+void faulty_disk_mount(void);
+/* Works again, and counts from 0. */
+void faulty_disk_reset(void);
+
+#endif

@@ -1,0 +1,157 @@
+#include "tests/contract/odd_kinds.h"
+
+#include "common/runtime/clock.h"
+#include "common/runtime/log.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool named(const worker_task_t *t, const char *begin)
+{
+    const size_t len = strlen(begin);
+    return t->body.instance_len >= len && memcmp(t->body.instance, begin, len) == 0;
+}
+
+static void decide(const worker_task_t *t, worker_result_t *ret)
+{
+    *ret = (worker_result_t){.outcome = OUTCOME_OK};
+    if (named(t, "gone")) {
+        ret->outcome = OUTCOME_PERMANENT;
+        strcpy(ret->text, "it is gone");
+    } else if (named(t, "again")) {
+        ret->outcome = OUTCOME_TRANSIENT;
+        ret->ms = ODD_WAIT_MS;
+    } else if (named(t, "later")) {
+        ret->outcome = OUTCOME_BLOCKED;
+        ret->ms = ODD_WAIT_MS;
+    } else if (named(t, "long")) {
+        ret->outcome = OUTCOME_PERMANENT;
+        memset(ret->text, 'x', TEXT_BYTES_MAX);
+        ret->text[TEXT_BYTES_MAX - 1] = '\xc3'; /* the first half of a character */
+    }
+}
+
+static void give(worker_sink_t *sink, const worker_task_t *t)
+{
+    worker_result_t r;
+    decide(t, &r);
+    if (r.outcome == OUTCOME_OK)
+        worker_ok(sink, t->number);
+    else
+        worker_fail(sink, t->number, r.outcome, r.ms, r.text);
+}
+
+static int odd_open(void **ret_self, const config_t *config, bool check, char *why)
+{
+    (void)config, (void)check, (void)why;
+    *ret_self = calloc(1, sizeof(int64_t));
+    return *ret_self != NULL ? 0 : -ENOMEM;
+}
+
+static void odd_close(void **self)
+{
+    free(*self);
+    *self = NULL;
+}
+
+static void thread_run(void *self, const worker_task_t *t, worker_result_t *ret)
+{
+    (void)self;
+    while (named(t, "stuck"))
+        pause();
+    if (named(t, "slow"))
+        poll(NULL, 0, ODD_SLOW_MS);
+    decide(t, ret);
+}
+
+static int batch_run(void *self, const worker_task_t *tasks, uint32_t n, worker_sink_t *sink)
+{
+    bool full = false;
+    (void)self;
+    for (uint32_t i = 0; i < n; i++) {
+        if (named(&tasks[i], "broken")) {
+            log_error("the store is broken");
+            return -EIO;
+        }
+        if (named(&tasks[i], "slow"))
+            poll(NULL, 0, ODD_SLOW_MS);
+        full = full || named(&tasks[i], "full");
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (full)
+            worker_fail(sink, tasks[i].number, OUTCOME_BLOCKED, ODD_PAUSE_MS, "full");
+        else
+            give(sink, &tasks[i]);
+    }
+    return full ? ODD_PAUSE_MS : 0;
+}
+
+/* One slow task at a time is enough here; what is stuck is never heard of again. */
+static const worker_task_t *slow[ODD_SLOTS];
+static int64_t slow_until_ms[ODD_SLOTS];
+
+static void loop_start(void *self, const worker_task_t *t, int64_t now_ms, worker_sink_t *sink)
+{
+    (void)self;
+    if (named(t, "stuck"))
+        return;
+    if (!named(t, "slow")) {
+        give(sink, t);
+        return;
+    }
+    for (int i = 0; i < ODD_SLOTS; i++) {
+        if (slow[i] == NULL) {
+            slow[i] = t;
+            slow_until_ms[i] = now_ms + ODD_SLOW_MS;
+            return;
+        }
+    }
+    abort(); /* more tasks than slots */
+}
+
+static int64_t loop_poll(void *self, int64_t now_ms, worker_sink_t *sink)
+{
+    int64_t next_ms = INT64_MAX;
+    (void)self;
+    for (int i = 0; i < ODD_SLOTS; i++) {
+        if (slow[i] == NULL)
+            continue;
+        if (slow_until_ms[i] <= now_ms) {
+            give(sink, slow[i]);
+            slow[i] = NULL;
+        } else if (slow_until_ms[i] < next_ms) {
+            next_ms = slow_until_ms[i];
+        }
+    }
+    return next_ms;
+}
+
+const worker_kind_t odd_threads = {.name = "odd-threads",
+                                   .leg = "odd",
+                                   .summary = "does what the name says, in threads",
+                                   .executor = EXECUTOR_THREADS,
+                                   .slots = ODD_SLOTS,
+                                   .open = odd_open,
+                                   .close = odd_close,
+                                   .run = thread_run};
+const worker_kind_t odd_batch = {.name = "odd-batch",
+                                 .leg = "odd",
+                                 .summary = "does what the name says, in batches",
+                                 .executor = EXECUTOR_BATCH,
+                                 .slots = ODD_BATCH,
+                                 .open = odd_open,
+                                 .close = odd_close,
+                                 .run_batch = batch_run};
+const worker_kind_t odd_loop = {.name = "odd-loop",
+                                .leg = "odd",
+                                .summary = "does what the name says, in the loop",
+                                .executor = EXECUTOR_LOOP,
+                                .slots = ODD_SLOTS,
+                                .open = odd_open,
+                                .close = odd_close,
+                                .start = loop_start,
+                                .poll = loop_poll};
+
+const worker_kind_t *const odd_kinds[] = {&odd_threads, &odd_batch, &odd_loop, NULL};

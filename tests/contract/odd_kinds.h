@@ -1,0 +1,20 @@
+/* Kinds that only tests have: what a kind may do, decided by the instance's name, in each of the executors.
+ */
+#ifndef MANDRILL_TEST_ODD_KINDS_H
+#define MANDRILL_TEST_ODD_KINDS_H
+
+#include "workers/worker.h"
+
+enum { ODD_SLOW_MS = 40, ODD_WAIT_MS = 250, ODD_PAUSE_MS = 400, ODD_SLOTS = 8, ODD_BATCH = 16 };
+
+/* Begin of the name:
+ *   gone    PERMANENT "it is gone"       again   TRANSIENT, not before ODD_WAIT_MS
+ *   later   BLOCKED for ODD_WAIT_MS      long    PERMANENT with more text than fits, no UTF-8 at its end
+ *   slow    OK after ODD_SLOW_MS         stuck   never
+ *   full    batch: all BLOCKED, and nothing more for ODD_PAUSE_MS
+ *   broken  batch: -EIO
+ * Any other: OK. */
+extern const worker_kind_t odd_threads, odd_batch, odd_loop;
+extern const worker_kind_t *const odd_kinds[]; /* ends with NULL */
+
+#endif
