@@ -93,7 +93,7 @@ void bench_table(const bench_result_t *b, FILE *out)
 {
     fprintf(out,
             "%" PRIu64 " messages of %" PRId64 " bytes, %" PRIu64 " acked, %" PRIu64 " dead, %" PRIu64
-            " executed twice\n",
+            " duplicates\n",
             b->count, b->size_bytes, b->acked, b->dead, bench_duplicates(b));
     fprintf(out, "%.2f s, %.0f messages/s, %.2f us CPU for each\n", b->seconds, per_second(b),
             cpu_us_per_message(b));

@@ -12,7 +12,7 @@ int command_config(config_t **ret, const config_program_t *program, int argc, ch
     }
     log_level_t level = LOG_INFO;
     log_level_parse(config_text(*ret, "log-level"), &level);
-    log_open(program->name, level);
+    log_open(program->section, level);
     return r;
 }
 

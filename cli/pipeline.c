@@ -21,6 +21,7 @@ enum {
     READY_MS_MAX = 60000,
     /* More than what the children are told: they end by themselves first. */
     GRACE_MS = 5000,
+    HURRY_MS = 1000, /* for closing files, and for the last report */
     ENDPOINT_BYTES = 160,
     EXIT_MISUSED = 2, /* of every program: flags or configuration that it does not understand */
 };
@@ -38,6 +39,7 @@ struct pipeline {
     int64_t deadline_ms;
     bool finished;
     bool misused;
+    bool hurried;      /* told to end at once */
     char failure[320]; /* "" : none */
     char clients[ENDPOINT_BYTES];
     char control[ENDPOINT_BYTES];
@@ -368,7 +370,11 @@ void pipeline_dump(pipeline_t *p)
 void pipeline_kill(pipeline_t *p)
 {
     pipeline_drain(p);
-    supervisor_kill_all(p->supervisor);
+    if (p->hurried)
+        supervisor_kill_all(p->supervisor);
+    else
+        supervisor_hurry(p->supervisor, HURRY_MS);
+    p->hurried = true;
 }
 
 /* --- turns */
@@ -405,6 +411,11 @@ pipeline_state_t pipeline_state(const pipeline_t *p)
 const char *pipeline_failure(const pipeline_t *p)
 {
     return p->failure[0] ? p->failure : NULL;
+}
+
+bool pipeline_hurried(const pipeline_t *p)
+{
+    return p->hurried;
 }
 
 const char *pipeline_clients(const pipeline_t *p)

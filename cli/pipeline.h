@@ -46,12 +46,14 @@ int64_t pipeline_next_ms(const pipeline_t *p);
 void pipeline_drain(pipeline_t *p);
 /* Asks every child to log what it has in flight. */
 void pipeline_dump(pipeline_t *p);
-/* Ends every child at once. */
+/* Ends every child at once; when called again, without letting it close its files. */
 void pipeline_kill(pipeline_t *p);
 
 pipeline_state_t pipeline_state(const pipeline_t *p);
 /* Why it could not start or go on; NULL when all went well. */
 const char *pipeline_failure(const pipeline_t *p);
+/* It was ended at once. */
+bool pipeline_hurried(const pipeline_t *p);
 /* Where the publisher serves clients, the first consumer its control: NULL before they have announced it. */
 const char *pipeline_clients(const pipeline_t *p);
 const char *pipeline_control(const pipeline_t *p);

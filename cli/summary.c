@@ -16,6 +16,9 @@ void summary_write(const summary_t *s, FILE *out)
     if (s->seconds > 0)
         fprintf(out, "%.1f s, %.*f messages/s\n", s->seconds, (double)c->acked / s->seconds < 10 ? 1 : 0,
                 (double)c->acked / s->seconds);
+    if (s->unpublished > 0)
+        fprintf(out, "%" PRIu64 " of the load %s not published\n", s->unpublished,
+                s->unpublished == 1 ? "was" : "were");
     if (s->leftover > 0)
         fprintf(out, "%" PRIu64 " message%s of an earlier run %s there already\n", s->leftover,
                 plural(s->leftover), s->leftover == 1 ? "was" : "were");

@@ -7,8 +7,9 @@
 
 typedef struct {
     counts_t counts;
-    uint64_t leftover; /* there already when the run began */
-    uint64_t backlog;  /* not finished: stays */
+    uint64_t leftover;    /* there already when the run began */
+    uint64_t backlog;     /* not finished: stays */
+    uint64_t unpublished; /* of a load that was cut short */
     double seconds;
     const char *data_dir;
 } summary_t;

@@ -17,6 +17,7 @@ typedef struct {
     const up_settings_t *settings;
     tally_t tally;
     int64_t epoch; /* of the publisher that was heard last */
+    int64_t ready_ms;
 } up_t;
 
 /* --- what the publisher says */
@@ -62,14 +63,15 @@ static void on_status(void *arg, run_t *run, const json_t *status)
         log_info("%" PRIu64 " messages of an earlier run are there: they are finished too", leftover);
     if (first)
         screen_progress(run_screen(run), up->settings->finite ? up->settings->count + leftover : 0,
-                        run_now_ms(run));
+                        up->ready_ms);
     show_counts(up, run);
 }
 
 static void on_ready(void *arg, run_t *run)
 {
-    const up_t *up = arg;
+    up_t *up = arg;
     const pipeline_t *p = run_pipeline(run);
+    up->ready_ms = run_now_ms(run);
     log_info("all are ready: clients at %s, control at %s, data in %s", pipeline_clients(p),
              pipeline_control(p), up->settings->data_dir);
 }
@@ -95,6 +97,8 @@ static int print_summary(up_t *up, run_t *run)
     summary.counts = tally_sum(&up->tally);
     summary.leftover = up->tally.leftover;
     summary.backlog = up->tally.stock.backlog;
+    if (up->settings->finite && !pipeline_finished(p) && up->settings->count > summary.counts.published)
+        summary.unpublished = up->settings->count - summary.counts.published;
     show_counts(up, run);
     screen_progress_end(run_screen(run), run_now_ms(run));
     summary_write(&summary, stdout);
@@ -107,7 +111,7 @@ static int finish(up_t *up, run_t *run)
     if (!run_was_ready(run))
         return pipeline_misused(p) ? EXIT_USAGE : pipeline_failure(p) ? EXIT_FAILED : EXIT_OK;
     int exit_status = print_summary(up, run);
-    if (pipeline_failure(p))
+    if (pipeline_failure(p) || pipeline_hurried(p))
         return EXIT_FAILED;
     bool all_acked = pipeline_finished(p) && up->tally.stock.backlog == 0 && tally_sum(&up->tally).dead == 0;
     return up->settings->finite && !all_acked ? EXIT_FAILED : exit_status;

@@ -92,7 +92,7 @@ static void the_table_has_a_row_for_each_role(void **state)
     FILE *f = fmemopen(text, sizeof(text), "w");
     bench_table(&b, f);
     fclose(f);
-    assert_non_null(strstr(text, "1000 messages of 100 bytes, 1000 acked, 0 dead, 3 executed twice\n"));
+    assert_non_null(strstr(text, "1000 messages of 100 bytes, 1000 acked, 0 dead, 3 duplicates\n"));
     assert_non_null(strstr(text, "0.50 s, 2000 messages/s, 5.00 us CPU for each\n"));
     assert_non_null(strstr(text, "\npublisher "));
     assert_non_null(strstr(text, "\nconsumer "));

@@ -31,11 +31,13 @@ static void what_stays_and_what_was_there_is_told(void **state)
     const summary_t s = {.counts = {.published = 10, .acked = 11, .dead = 1, .saved = 12, .restarted = 11},
                          .leftover = 5,
                          .backlog = 3,
+                         .unpublished = 90,
                          .seconds = 4,
                          .data_dir = "d"};
     assert_string_equal(write_summary(&s),
                         "10 published, 12 saved, 11 restarted, 11 acked, 1 dead\n"
                         "4.0 s, 2.8 messages/s\n"
+                        "90 of the load were not published\n"
                         "5 messages of an earlier run were there already\n"
                         "1 dead letter kept in d/outbox.db\n"
                         "3 messages not finished: kept in d/outbox.db, the next run over it goes on\n");

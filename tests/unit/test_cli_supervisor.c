@@ -211,6 +211,20 @@ static void one_that_was_asked_to_stop_does_not_come_back(void **state)
     assert_int_equal(supervisor_child(s, child).state, CHILD_ENDED);
 }
 
+static void hurrying_is_two_signals_and_then_the_end(void **state)
+{
+    (void)state;
+    start("trap 'echo term; t=1' TERM; trap 'echo int; i=1' INT; echo up; "
+          "while [ -z \"$t$i\" ] || [ -z \"$t\" ] || [ -z \"$i\" ]; do sleep 0.01; done; exit 5");
+    uint32_t deaf = start("trap '' TERM INT; echo up; while :; do sleep 0.01; done");
+    until(lines_taken == 2);
+    log_open("test", LOG_ERROR + 1);
+    supervisor_hurry(s, 500);
+    until(ends == 2);
+    assert_int_equal(WEXITSTATUS(supervisor_child(s, 0).status), 5);
+    assert_true(WIFSIGNALED(supervisor_child(s, deaf).status));
+}
+
 static void used_resources_are_known(void **state)
 {
     (void)state;
@@ -304,6 +318,7 @@ int main(void)
         with_supervisor(a_crashed_child_comes_back_after_a_growing_wait),
         with_supervisor(too_many_crashes_are_the_end),
         with_supervisor(one_that_was_asked_to_stop_does_not_come_back),
+        with_supervisor(hurrying_is_two_signals_and_then_the_end),
         with_supervisor(used_resources_are_known),
         with_supervisor(a_missing_program_is_an_error),
         with_supervisor(a_torrent_of_lines_is_taken_whole),
