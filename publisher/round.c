@@ -171,18 +171,19 @@ uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t 
 
 /* --- commit --- */
 
-/* dispatched_to runs ahead of the deliveries in blocks: raised in passing while half a block is left, and by
- * a commit of its own only when nothing else would be committed. */
+/* How far dispatched_to is to be raised, 0: not. It runs ahead of the deliveries in blocks: raised in passing
+ * while half a block is left, and by a commit of its own only when nothing else would be committed. As long as
+ * nobody takes messages it stays: what has not gone out goes out at once after a crash. */
 static uint64_t dispatch_target(const round_t *r, bool writes)
 {
     uint64_t head = delivery_ready_head(r->delivery);
     uint64_t to = outbox_dispatched_to(r->outbox);
     if (r->inserts_count > 0 && (head == 0 || head <= to))
         head = r->inserts[0].id;
-    if (head == 0 || head + r->dispatch_ahead / 2 <= to)
+    uint64_t margin = writes ? r->dispatch_ahead / 2 : 0;
+    if (head == 0 || head + margin <= to || delivery_best_session(r->delivery) == DELIVERY_NO_SESSION)
         return 0;
-    bool wanted = head > to && delivery_best_session(r->delivery) != DELIVERY_NO_SESSION;
-    return writes || wanted ? head + r->dispatch_ahead : 0;
+    return head + r->dispatch_ahead;
 }
 
 static int write_notes(round_t *r)
