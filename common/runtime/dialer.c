@@ -99,11 +99,11 @@ static int dial_send(dial_t *dial, const buffer_t *frame, int64_t now_ms)
     return error;
 }
 
-static void say_bye(dialer_t *d, dial_t *dial)
+static int say_bye(dialer_t *d, dial_t *dial)
 {
     buffer_clear(&d->frame);
     encode_bye(&d->frame);
-    dial_send(dial, &d->frame, d->loop->now_ms);
+    return dial_send(dial, &d->frame, d->loop->now_ms);
 }
 
 static void say_hello(dialer_t *d, uint32_t n)
@@ -188,8 +188,10 @@ static int take_frame(dialer_t *d, uint32_t n, int command, const frame_t *frame
         link_who(&dial->link, d->loop->now_ms);
         return 0;
     case CMD_BYE:
-        if (dial->up)
+        if (dial->up) {
             log_info("%s %s says goodbye", d->options.what, dial->address);
+            say_bye(d, dial); /* the answer: all that came before it was taken */
+        }
         dial_down(d, n);
         link_refused(&dial->link, d->loop->now_ms, BYE_WAIT_MS);
         return 0;
@@ -428,14 +430,31 @@ int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t
     return 0;
 }
 
+/* As the server does (server.c): what was sent last is read before the connection goes. */
+static void await_bye(dial_t *dial, int64_t until_ms)
+{
+    while (wire_wait(dial->wire, until_ms)) {
+        frame_t frame;
+        while (wire_recv(dial->wire, &frame) == 0) {
+            const char *why;
+            if (proto_command(frame.data, frame.len, &why) == CMD_BYE)
+                return;
+        }
+    }
+}
+
 void dialer_close(dialer_t **ref, int linger_ms)
 {
     dialer_t *d = *ref;
     if (d == NULL)
         return;
+    const int64_t until_ms = clock_ms() + linger_ms;
+    for (uint32_t n = 0; n < d->end; n++)
+        if (d->dials[n].up && say_bye(d, &d->dials[n]) != 0)
+            d->dials[n].up = false;
     for (uint32_t n = 0; n < d->end; n++) {
         if (d->dials[n].up)
-            say_bye(d, &d->dials[n]);
+            await_bye(&d->dials[n], until_ms);
         dial_close(d, &d->dials[n], linger_ms);
     }
     if (d->resolver_item >= 0)

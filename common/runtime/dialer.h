@@ -56,7 +56,7 @@ typedef struct dialer dialer_t;
 /* Strings of the options but the endpoints stay the caller's and must outlive the dialer. */
 int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t *events, loop_t *loop,
                 char *why);
-/* BYE to all that are up, then closes. */
+/* BYE to all that are up, waits at most linger_ms until each has answered it, then closes. */
 void dialer_close(dialer_t **ref, int linger_ms);
 /* Takes what has come in, at most `frames_max` from each dial; what is left makes the next wait end at once.
  */

@@ -1,4 +1,5 @@
 #include "common/runtime/server.h"
+#include "common/runtime/clock.h"
 #include "common/runtime/log.h"
 #include <assert.h>
 #include <errno.h>
@@ -43,6 +44,13 @@ static void answer_error(server_t *s, uint32_t routing_id, unsigned code, const 
 void server_error(server_t *s, uint32_t peer, unsigned code, const char *text)
 {
     answer_error(s, s->peers == NULL ? peer : peers_routing_id(s->peers, peer), code, text);
+}
+
+static int say_bye(server_t *s, uint32_t peer)
+{
+    buffer_clear(&s->frame);
+    encode_bye(&s->frame);
+    return server_send(s, peer, &s->frame);
 }
 
 static void refuse(server_t *s, uint32_t routing_id, unsigned code, const char *why)
@@ -130,6 +138,7 @@ static int take_frame(server_t *s, int command, const frame_t *frame)
         return 0;
     }
     if (command == CMD_BYE) {
+        say_bye(s, peer);
         s->events.gone(s->events.arg, peer, true);
         peers_drop(s->peers, peer);
         return 0;
@@ -279,18 +288,33 @@ int server_open(server_t **ret, const server_options_t *o, const server_events_t
     return 0;
 }
 
+/* A peer that answers BYE has taken all that was sent before. To close without waiting for it would lose what
+ * it has not read yet, when it happens to write at that moment. */
+static void await_byes(server_t *s, int linger_ms)
+{
+    const int64_t until_ms = clock_ms() + linger_ms;
+    for (uint32_t p = PEER_NONE; (p = peers_next(s->peers, p)) != PEER_NONE;)
+        if (say_bye(s, p) != 0)
+            peers_drop(s->peers, p);
+    while (peers_count(s->peers) > 0 && wire_wait(s->wire, until_ms)) {
+        frame_t frame;
+        while (wire_recv(s->wire, &frame) == 0) {
+            const char *why;
+            const uint32_t peer = peers_heard(s->peers, frame.routing_id, s->loop->now_ms);
+            if (peer != PEER_NONE && proto_command(frame.data, frame.len, &why) == CMD_BYE)
+                peers_drop(s->peers, peer);
+        }
+    }
+}
+
 void server_close(server_t **ref, int linger_ms)
 {
     server_t *s = ref != NULL ? *ref : NULL;
     if (s == NULL)
         return;
     *ref = NULL;
-    if (s->peers != NULL) {
-        buffer_clear(&s->frame);
-        encode_bye(&s->frame);
-        for (uint32_t p = PEER_NONE; (p = peers_next(s->peers, p)) != PEER_NONE;)
-            server_send(s, p, &s->frame);
-    }
+    if (s->peers != NULL && s->wire != NULL)
+        await_byes(s, linger_ms);
     loop_remove(s->loop, s->item);
     wire_close(&s->wire, linger_ms);
     peers_destroy(&s->peers);

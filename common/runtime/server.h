@@ -56,7 +56,7 @@ typedef struct server server_t;
 /* Binds and adds the socket to the loop. 0 or -errno with `why` (WHY_BYTES). */
 int server_open(server_t **ret, const server_options_t *o, const server_events_t *events, loop_t *loop,
                 char *why);
-/* BYE to all peers, then closes. */
+/* BYE to all peers, waits at most linger_ms until each has answered it, then closes. */
 void server_close(server_t **ref, int linger_ms);
 /* Takes what has come in until `records_max` records were taken, or as many frames. True when nothing is
  * left.

@@ -2,6 +2,7 @@
 
 #include "common/core/message.h"
 #include "common/core/proto.h"
+#include "common/runtime/clock.h"
 #include "common/runtime/wire_guard.h"
 #include "common/runtime/wire_ipc.h"
 #include <assert.h>
@@ -284,6 +285,20 @@ int wire_recv(wire_t *w, frame_t *ret)
         w->counts.refused_parts++;
     }
     return -EAGAIN;
+}
+
+bool wire_wait(wire_t *w, int64_t until_ms)
+{
+    zmq_pollitem_t item = {.socket = w->socket, .events = ZMQ_POLLIN};
+    int64_t left_ms;
+    while ((left_ms = until_ms - clock_ms()) > 0) {
+        const int n = zmq_poll(&item, 1, (long)left_ms);
+        if (n > 0)
+            return true;
+        if (n < 0 && zmq_errno() != EINTR)
+            return false;
+    }
+    return false;
 }
 
 static int send_routing_id(const wire_t *w, uint32_t routing_id)

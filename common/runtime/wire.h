@@ -40,6 +40,9 @@ const char *wire_endpoint(const wire_t *w);
 void *wire_socket(const wire_t *w); /* for zmq_poll */
 /* -EAGAIN: nothing waits. Refuses (counts) what is no single frame, and goes on to the next. */
 int wire_recv(wire_t *w, frame_t *ret);
+/* Waits until something can be received: for the end of a program, when its loop runs no more. False when
+ * until_ms has come first. */
+bool wire_wait(wire_t *w, int64_t until_ms);
 /* Never blocks. -EAGAIN: the peer's pipe is full; -EHOSTUNREACH: it is gone. The buffer stays the caller's.
  */
 int wire_send(wire_t *w, uint32_t routing_id, const buffer_t *frame);

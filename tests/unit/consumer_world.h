@@ -408,9 +408,10 @@ static inline int world_teardown(void **state)
     for (uint32_t n = 0; n < WORKERS; n++)
         wire_close(&w->workers[n].wire, 0);
     wire_close(&w->asker, 0);
-    consumer_close(&w->consumer);
+    /* Before the consumer, which would wait for their answer to its BYE. */
     for (uint32_t n = 0; n < PUBLISHERS; n++)
         server_close(&w->publishers[n].server, 0);
+    consumer_close(&w->consumer);
     rmdir(w->dir);
     free(w);
     return 0;
