@@ -13,7 +13,7 @@ enum { BUFFER_BYTES = LINE_BYTES_MAX + LINE_CHUNK_BYTES };
 
 int line_reader_open(line_reader_t *l, const char *path, char *why)
 {
-    struct stat st;
+    struct stat st = {0};
     bool input = strcmp(path, "-") == 0;
     *l = (line_reader_t){.fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)};
     int r = l->fd < 0 || fstat(l->fd, &st) < 0 ? -errno : 0;

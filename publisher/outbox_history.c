@@ -38,7 +38,7 @@ static size_t append_line(const char *old, size_t old_len, const char *text, siz
     n += (size_t)(end - at);
     /* One line each: a text from outside must not look like two. */
     for (size_t i = 0; i < len; i++)
-        ret[n++] = text[i] == '\n' ? ' ' : text[i];
+        ret[n++] = (char)(text[i] == '\n' ? ' ' : text[i]);
     ret[n++] = '\n';
     return n;
 }

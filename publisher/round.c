@@ -73,7 +73,7 @@ static int grow_inserts(round_t *r)
 
 int round_insert(round_t *r, size_t at, uint64_t *ret_id)
 {
-    uint64_t id;
+    uint64_t id = 0;
     if (r->inserts_count == r->inserts_cap && grow_inserts(r) < 0)
         return -ENOMEM;
     if (r->bodies.failed)
@@ -172,8 +172,8 @@ uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t 
 /* --- commit --- */
 
 /* How far dispatched_to is to be raised, 0: not. It runs ahead of the deliveries in blocks: raised in passing
- * while half a block is left, and by a commit of its own only when nothing else would be committed. As long as
- * nobody takes messages it stays: what has not gone out goes out at once after a crash. */
+ * while half a block is left, and by a commit of its own only when nothing else would be committed. As long
+ * as nobody takes messages it stays: what has not gone out goes out at once after a crash. */
 static uint64_t dispatch_target(const round_t *r, bool writes)
 {
     uint64_t head = delivery_ready_head(r->delivery);

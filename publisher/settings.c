@@ -109,20 +109,20 @@ static const config_option_t options[] = {
      .fallback = "262144",
      .argument = "N",
      .min = 16,
-     .max = 16 * 1024 * 1024,
+     .max = 1 << 24,
      .help = "messages in memory"},
     {.name = "ready-max",
      .type = CONFIG_INT,
      .fallback = "16384",
      .argument = "N",
      .min = 1,
-     .max = 16 * 1024 * 1024,
+     .max = 1 << 24,
      .help = "of them waiting for a consumer"},
     {.name = "outbox-max",
      .type = CONFIG_SIZE,
      .fallback = "10G",
      .argument = "BYTES",
-     .min = 1024 * 1024,
+     .min = 1 << 20,
      .max = INT64_MAX,
      .help = "clients are refused and loads wait when the outbox has this size"},
     {.name = "drain-timeout",
@@ -287,7 +287,7 @@ int settings_read(settings_t *ret, const config_t *c)
         .progress = config_flag(c, "progress"),
         .log_messages = config_flag(c, "log-messages"),
     };
-    while (strcmp(kinds[s.report], config_text(c, "report")) != 0)
+    while (s.report < REPORT_NONE && strcmp(kinds[s.report], config_text(c, "report")) != 0)
         s.report++;
     int r = read_endpoints(&s, c);
     if (r == 0)

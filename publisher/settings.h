@@ -7,7 +7,7 @@
 
 #define LOAD_FOREVER UINT64_MAX
 /* Bodies of messages that wait in memory: with the outbox's cache and the table well below 150 MB. */
-#define READY_BYTES_MAX (32u * 1024 * 1024)
+#define READY_BYTES_MAX ((size_t)32 << 20)
 
 typedef enum { REPORT_TEXT, REPORT_JSON, REPORT_NONE } report_kind_t;
 
