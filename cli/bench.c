@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* Without a single ack for so long the pipeline stands still. */
-enum { STALL_MS = 30000, LEGS = 2, DRAIN_MS = 10000, WORKERS_MAX = 16 };
+enum { STALL_MS = 30000, LEGS = 2, DRAIN_MS = 10000 };
 
 static const config_option_t options[] = {
     {.name = "count",
@@ -156,11 +156,10 @@ static int print(const bench_t *b)
 
 static int run_bench(bench_t *b)
 {
-    char why[WHY_BYTES];
-    run_t *run = NULL;
     const run_events_t events = {.drain = false, .status = on_status, .ready = on_ready, .arg = b};
-    if (run_new(&run, &b->pipeline, &events, why) < 0) {
-        log_error("%s", why);
+    run_t *run = run_new(&b->pipeline, &events);
+    if (!run) {
+        log_error("out of memory");
         return EXIT_FAILED;
     }
     run_all(run);
@@ -276,10 +275,12 @@ int command_bench(int argc, char **argv)
     }
     fill(b, config);
     if (r == CONFIG_CHECK) {
-        exit_status = EXIT_OK;
+        exit_status = parts_check(&b->pipeline);
         goto out;
     }
     exit_status = prepare_dir(b, config);
+    if (exit_status == EXIT_OK)
+        exit_status = parts_check(&b->pipeline);
     if (exit_status == EXIT_OK)
         exit_status = run_bench(b);
     if (b->temporary && b->dir[0])

@@ -72,14 +72,27 @@ void console_width(console_t *c, const char *name)
         c->width = (int)n;
 }
 
-static bool put(console_t *c, const char *head, size_t head_len, const char *text, size_t len)
+static bool make_room(console_t *c, size_t len)
 {
-    if (c->start > 0 && c->end + head_len + len + 1 > sizeof(c->bytes)) {
+    if (c->start > 0 && c->end + len > sizeof(c->bytes)) {
         memmove(c->bytes, c->bytes + c->start, c->end - c->start);
         c->end -= c->start;
         c->start = 0;
     }
-    if (c->end + head_len + len + 1 > sizeof(c->bytes))
+    return c->end + len <= sizeof(c->bytes);
+}
+
+void console_raw(console_t *c, const char *bytes, size_t len)
+{
+    if (c->broken || c->left_out > 0 || !make_room(c, len))
+        return;
+    memcpy(c->bytes + c->end, bytes, len);
+    c->end += len;
+}
+
+static bool put(console_t *c, const char *head, size_t head_len, const char *text, size_t len)
+{
+    if (!make_room(c, head_len + len + 1))
         return false;
     memcpy(c->bytes + c->end, head, head_len);
     memcpy(c->bytes + c->end + head_len, text, len);
@@ -135,11 +148,6 @@ static bool wait_writable(const console_t *c, int ms)
 {
     struct pollfd item = {.fd = c->fd, .events = POLLOUT};
     return poll(&item, 1, ms) > 0 && (item.revents & POLLOUT);
-}
-
-bool console_writable(const console_t *c)
-{
-    return !c->broken && !console_pending(c) && wait_writable(c, 0);
 }
 
 /* Writes until the reader takes no more. True when something went out. */

@@ -27,8 +27,8 @@ void console_width(console_t *c, const char *name);
 void console_line(console_t *c, uint32_t number, const char *name, const char *text, size_t len);
 bool console_pending(const console_t *c);
 bool console_slow(const console_t *c);
-/* Whether a write of a few bytes to the terminal itself (a bar) would go through at once. */
-bool console_writable(const console_t *c);
+/* Bytes as they are, for a bar; dropped while there is no room. */
+void console_raw(console_t *c, const char *bytes, size_t len);
 /* Writes what can be written; waits for a slow reader for some milliseconds. */
 void console_flush(console_t *c, int64_t now_ms);
 /* Before the end: waits up to `ms` until all is written. */

@@ -1,7 +1,6 @@
 #include "cli/pipeline.h"
 #include "cli/report.h"
 #include "cli/restarts.h"
-#include "cli/siblings.h"
 #include "common/core/message.h"
 #include "common/runtime/announce.h"
 #include "common/runtime/clock.h"
@@ -33,7 +32,6 @@ struct pipeline {
     supervisor_t *supervisor;
     void (*line)(void *arg, uint32_t child, const char *name, const char *text, size_t len);
     void *arg;
-    char bin_dir[PATH_MAX];
     pipeline_state_t state;
     stage_t stage; /* that is being started or stopped */
     int64_t deadline_ms;
@@ -55,16 +53,6 @@ static const stage_t stage_of[PARTS] = {
     [PART_CONSUMER] = STAGE_CONSUMERS,
     [PART_SAVE] = STAGE_WORKERS,
     [PART_RESTART] = STAGE_WORKERS,
-};
-
-static const struct {
-    const char *name;
-    const char *program;
-} parts[PARTS] = {
-    [PART_PUBLISHER] = {"publisher", "mandrill-publisher"},
-    [PART_CONSUMER] = {"consumer", "mandrill-consumer"},
-    [PART_SAVE] = {"save", "mandrill-worker"},
-    [PART_RESTART] = {"restart", "mandrill-worker"},
 };
 
 static stage_t stage_of_child(const pipeline_t *p, uint32_t child)
@@ -133,7 +121,7 @@ static bool on_ended(void *arg, uint32_t child, int status, bool asked)
 
 int pipeline_new(pipeline_t **ret, loop_t *loop, const pipeline_settings_t *settings,
                  void (*line)(void *arg, uint32_t child, const char *name, const char *text, size_t len),
-                 void *arg, char *why)
+                 void *arg)
 {
     pipeline_t *p = calloc(1, sizeof(*p));
     if (!p)
@@ -144,11 +132,9 @@ int pipeline_new(pipeline_t **ret, loop_t *loop, const pipeline_settings_t *sett
     p->arg = arg;
     p->state = PIPELINE_STARTING;
     p->supervisor = supervisor_new(loop, &events);
-    int r = p->supervisor ? siblings_dir(p->bin_dir, sizeof(p->bin_dir)) : -ENOMEM;
-    if (r < 0) {
-        snprintf(why, WHY_BYTES, "the directory of this program is not known: %s", strerror(-r));
+    if (!p->supervisor) {
         pipeline_destroy(&p);
-        return r;
+        return -ENOMEM;
     }
     *ret = p;
     return 0;
@@ -167,46 +153,14 @@ void pipeline_destroy(pipeline_t **p)
 
 /* --- command lines */
 
-/* What a server is told to listen on. `port` is the default one, of the first of its kind. */
-static void add_endpoint(const pipeline_t *p, args_t *args, const char *flag, const char *name,
-                         uint32_t number, int port)
-{
-    args_add(args, "%s", flag);
-    if (p->settings->ipc)
-        args_add(args, "ipc://%s/%s-%u.ipc", p->settings->run_dir, name, number);
-    else
-        args_add(args, "tcp://127.0.0.1:%d", p->settings->default_ports && number == 1 ? port : 0);
-}
-
-static void add_publisher(const pipeline_t *p, args_t *args)
-{
-    add_endpoint(p, args, "--listen", "leases", 1, 5555);
-    add_endpoint(p, args, "--clients", "clients", 1, 5557);
-    args_add(args, "--outbox");
-    args_add(args, "%s/outbox.db", p->settings->data_dir);
-}
-
-static void add_consumer(const pipeline_t *p, args_t *args, uint32_t number)
-{
-    add_endpoint(p, args, "--listen", "tasks", number, 5556);
-    add_endpoint(p, args, "--control", "control", number, 5558);
-    args_add(args, "--publisher");
-    args_add(args, "%s", args_get(supervisor_args(p->supervisor, PIPELINE_PUBLISHER), "--listen"));
-}
-
-static void add_worker(const pipeline_t *p, args_t *args, part_t part)
+/* The addresses that the servers of a part have announced. */
+static void add_servers(const pipeline_t *p, args_t *args, part_t servers, const char *flag)
 {
     for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
-        if (p->children[i].part != PART_CONSUMER)
+        if (p->children[i].part != servers)
             continue;
-        args_add(args, "--consumer");
+        args_add(args, "%s", flag);
         args_add(args, "%s", args_get(supervisor_args(p->supervisor, i), "--listen"));
-    }
-    args_add(args, "--kind");
-    args_add(args, "%s", part == PART_SAVE ? "save-sqlite" : "restart-simulate");
-    if (part == PART_SAVE) {
-        args_add(args, "--database");
-        args_add(args, "%s/saved.db", p->settings->data_dir);
     }
 }
 
@@ -217,28 +171,24 @@ static int add_child(pipeline_t *p, part_t part, uint32_t number)
     char announce[PATH_MAX];
     args_t args;
     if (s->counts[part] > 1)
-        snprintf(name, sizeof(name), "%s-%u", parts[part].name, number);
+        snprintf(name, sizeof(name), "%s-%u", part_name(part), number);
     else
-        snprintf(name, sizeof(name), "%s", parts[part].name);
+        snprintf(name, sizeof(name), "%s", part_name(part));
     int n = snprintf(announce, sizeof(announce), "%s/%s.announce", s->run_dir, name);
     if (n < 0 || (size_t)n >= sizeof(announce))
         return -ENAMETOOLONG;
     args_init(&args);
-    args_add(&args, "%s/%s", p->bin_dir, parts[part].program);
-    if (part == PART_PUBLISHER)
-        add_publisher(p, &args);
-    else if (part == PART_CONSUMER)
-        add_consumer(p, &args, number);
-    else
-        add_worker(p, &args, part);
-    args_add(&args, "--announce");
-    args_add(&args, "%s", announce);
-    args_add(&args, "--report");
-    args_add(&args, "json");
-    args_add(&args, "--drain-timeout");
-    args_add(&args, "%lldms", (long long)s->drain_ms);
-    args_append(&args, &s->more[part]);
-    int child = supervisor_add(p->supervisor, name, &args, announce);
+    int child = part_add_words(&args, s, part);
+    if (child == 0) {
+        part_add_endpoints(&args, s, part, number);
+        if (stage_of[part] == STAGE_CONSUMERS)
+            add_servers(p, &args, PART_PUBLISHER, "--publisher");
+        if (stage_of[part] == STAGE_WORKERS)
+            add_servers(p, &args, PART_CONSUMER, "--consumer");
+        args_add(&args, "--announce");
+        args_add(&args, "%s", announce);
+        child = supervisor_add(p->supervisor, name, &args, announce);
+    }
     args_done(&args);
     if (child >= 0)
         p->children[child].part = part;
@@ -252,7 +202,7 @@ static void start_child(pipeline_t *p, part_t part, uint32_t number)
     int child = add_child(p, part, number);
     int r = child < 0 ? child : supervisor_start(p->supervisor, (uint32_t)child);
     if (r < 0)
-        fail(p, "%s/%s can't be started: %s", p->bin_dir, parts[part].program, strerror(-r));
+        fail(p, "%s can't be started: %s", part_program(part), strerror(-r));
 }
 
 static void start_stage(pipeline_t *p, stage_t stage)
@@ -446,11 +396,6 @@ uint32_t pipeline_children(const pipeline_t *p)
 part_t pipeline_part(const pipeline_t *p, uint32_t child)
 {
     return p->children[child].part;
-}
-
-const char *part_name(part_t part)
-{
-    return parts[part].name;
 }
 
 const json_t *pipeline_report(const pipeline_t *p, uint32_t child)

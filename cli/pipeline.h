@@ -12,32 +12,20 @@
 #ifndef MANDRILL_PIPELINE_H
 #define MANDRILL_PIPELINE_H
 
+#include "cli/parts.h"
 #include "cli/supervisor.h"
 #include <jansson.h>
 
-enum { PIPELINE_PUBLISHER = 0 /* its child number */, PIPELINE_CONSUMERS_MAX = 8, PIPELINE_WORKERS_MAX = 48 };
+enum { PIPELINE_PUBLISHER = 0 /* its child number */ };
 
 typedef enum { PIPELINE_STARTING, PIPELINE_RUNNING, PIPELINE_DRAINING, PIPELINE_ENDED } pipeline_state_t;
-typedef enum { PART_PUBLISHER, PART_CONSUMER, PART_SAVE, PART_RESTART, PARTS } part_t;
-
-typedef struct {
-    const char *data_dir; /* outbox.db, saved.db */
-    const char *run_dir;  /* announce files, and sockets of ipc */
-    bool ipc;             /* else tcp on the loopback */
-    bool default_ports;   /* of tcp; else any free ones */
-    bool restart_crashed;
-    uint32_t counts[PARTS]; /* of PART_PUBLISHER always 1 */
-    int64_t drain_ms;       /* what the children are given to drain */
-    args_t more[PARTS];     /* further words for each part; the caller's */
-} pipeline_settings_t;
-
 typedef struct pipeline pipeline_t;
 
 /* `line` gets what the children write to their standard error. The settings are the caller's and outlive the
- * pipeline. 0 or -errno with `why` (WHY_BYTES). */
+ * pipeline. 0 or -ENOMEM. */
 int pipeline_new(pipeline_t **ret, loop_t *loop, const pipeline_settings_t *settings,
                  void (*line)(void *arg, uint32_t child, const char *name, const char *text, size_t len),
-                 void *arg, char *why);
+                 void *arg);
 /* Kills what still runs. */
 void pipeline_destroy(pipeline_t **p);
 void pipeline_start(pipeline_t *p);
@@ -64,7 +52,6 @@ bool pipeline_finished(const pipeline_t *p);
 
 uint32_t pipeline_children(const pipeline_t *p);
 part_t pipeline_part(const pipeline_t *p, uint32_t child);
-const char *part_name(part_t part);
 /* The last report of a child, or NULL; the pipeline's. */
 const json_t *pipeline_report(const pipeline_t *p, uint32_t child);
 /* CPU time of all children of a part that have ended, the largest resident set of any of them. */

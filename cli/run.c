@@ -40,25 +40,19 @@ int run_signals(void)
     return signals.fd < 0 ? signals.fd : 0;
 }
 
-int run_new(run_t **ret, const pipeline_settings_t *settings, const run_events_t *events, char *why)
+run_t *run_new(const pipeline_settings_t *settings, const run_events_t *events)
 {
     run_t *r = calloc(1, sizeof(*r));
-    snprintf(why, WHY_BYTES, "out of memory");
     if (!r)
-        return -ENOMEM;
+        return NULL;
     r->events = *events;
     loop_init(&r->loop);
     r->loop.stall_ms = INT64_MAX; /* the children do not wait for this loop */
     loop_add_fd(&r->loop, signals.fd);
     r->screen = screen_new();
-    int result =
-        r->screen ? pipeline_new(&r->pipeline, &r->loop, settings, screen_line, r->screen, why) : -ENOMEM;
-    if (result < 0) {
+    if (!r->screen || pipeline_new(&r->pipeline, &r->loop, settings, screen_line, r->screen) < 0)
         run_destroy(&r);
-        return result;
-    }
-    *ret = r;
-    return 0;
+    return r;
 }
 
 void run_destroy(run_t **r)

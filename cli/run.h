@@ -17,10 +17,10 @@ typedef struct {
     void *arg;
 } run_events_t;
 
-/* Blocks signals: call it first, before a thread starts. 0 or -errno, for run_new(). */
+/* Blocks signals: call it first, before a thread starts. 0 or -errno. */
 int run_signals(void);
-/* 0 or -errno with `why` (WHY_BYTES). The settings outlive the run. */
-int run_new(run_t **ret, const pipeline_settings_t *settings, const run_events_t *events, char *why);
+/* NULL when memory is out. The settings outlive the run. */
+run_t *run_new(const pipeline_settings_t *settings, const run_events_t *events);
 void run_destroy(run_t **r);
 /* Runs the pipeline to its end. */
 void run_all(run_t *r);

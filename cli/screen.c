@@ -15,10 +15,21 @@ struct screen {
     uint64_t published, acked, dead;
 };
 
-static void own_line(void *arg, const char *line, size_t len)
+static void put_bar(void *arg, const char *bytes, size_t len)
 {
     const screen_t *s = arg;
-    console_line(s->console, 0, "mandrill", line, len);
+    console_raw(s->console, bytes, len);
+}
+
+static void line(screen_t *s, uint32_t number, const char *name, const char *text, size_t len)
+{
+    progress_hide(&s->progress);
+    console_line(s->console, number, name, text, len);
+}
+
+static void own_line(void *arg, const char *text, size_t len)
+{
+    line(arg, 0, "mandrill", text, len);
 }
 
 screen_t *screen_new(void)
@@ -41,8 +52,7 @@ void screen_destroy(screen_t **s)
     if (!*s)
         return;
     log_divert(NULL, NULL);
-    if ((*s)->with_progress)
-        progress_hide(&(*s)->progress);
+    progress_hide(&(*s)->progress);
     console_drain((*s)->console, DRAIN_MS);
     console_destroy(&(*s)->console);
     free(*s);
@@ -51,14 +61,16 @@ void screen_destroy(screen_t **s)
 
 void screen_line(void *screen, uint32_t child, const char *name, const char *text, size_t len)
 {
-    const screen_t *s = screen;
+    screen_t *s = screen;
     console_width(s->console, name);
-    console_line(s->console, child + 1, name, text, len);
+    line(s, child + 1, name, text, len);
 }
 
 void screen_progress(screen_t *s, uint64_t total, int64_t now_ms)
 {
     progress_init(&s->progress, total, now_ms);
+    s->progress.put = put_bar;
+    s->progress.arg = s;
     s->with_progress = true;
 }
 
@@ -71,31 +83,25 @@ void screen_counts(screen_t *s, uint64_t published, uint64_t acked, uint64_t dea
 
 static void show(screen_t *s, int64_t now_ms, bool final)
 {
-    if (s->with_progress && (!s->progress.bar || console_writable(s->console)))
+    if (s->with_progress)
         progress_show(&s->progress, s->published, s->acked, s->dead, now_ms, final);
-}
-
-static void flush(screen_t *s, int64_t now_ms)
-{
-    if (!console_pending(s->console))
-        return;
-    if (s->with_progress && s->progress.shown)
-        progress_hide(&s->progress);
-    console_flush(s->console, now_ms);
 }
 
 void screen_turn(screen_t *s, int64_t now_ms)
 {
-    flush(s, now_ms);
+    console_flush(s->console, now_ms);
+    /* A terminal that is behind with lines gets no bar between them. */
+    if (console_pending(s->console))
+        return;
     show(s, now_ms, false);
+    console_flush(s->console, now_ms);
 }
 
 void screen_progress_end(screen_t *s, int64_t now_ms)
 {
-    flush(s, now_ms);
     show(s, now_ms, true);
     s->with_progress = false;
-    flush(s, now_ms);
+    console_flush(s->console, now_ms);
 }
 
 bool screen_slow(const screen_t *s)

@@ -2,9 +2,9 @@
 #ifndef MANDRILL_SIBLINGS_H
 #define MANDRILL_SIBLINGS_H
 
-#include <stddef.h>
+#include "cli/args.h"
 
-/* The directory of the running program: 0 or -errno. */
-int siblings_dir(char *dir, size_t size);
+/* Adds the path of a program that lies where this one does: 0 or -errno. */
+int siblings_add(args_t *args, const char *program);
 
 #endif

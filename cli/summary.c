@@ -14,8 +14,8 @@ void summary_write(const summary_t *s, FILE *out)
             " dead\n",
             c->published, c->saved, c->restarted, c->acked, c->dead);
     if (s->seconds > 0)
-        fprintf(out, "%.1f s, %.*f messages/s\n", s->seconds, (double)c->acked / s->seconds < 10 ? 1 : 0,
-                (double)c->acked / s->seconds);
+        fprintf(out, "%.*f s, %.*f messages/s\n", s->seconds < 10 ? 2 : 1, s->seconds,
+                (double)c->acked / s->seconds < 10 ? 1 : 0, (double)c->acked / s->seconds);
     if (s->unpublished > 0)
         fprintf(out, "%" PRIu64 " of the load %s not published\n", s->unpublished,
                 s->unpublished == 1 ? "was" : "were");

@@ -138,16 +138,15 @@ static int prepare(const up_settings_t *settings)
 
 static int run_up(const up_settings_t *settings)
 {
-    char why[WHY_BYTES];
-    run_t *run = NULL;
     up_t up = {.settings = settings};
     const run_events_t events = {.drain = true, .status = on_status, .ready = on_ready, .arg = &up};
     tally_init(&up.tally);
     int exit_status = prepare(settings);
     if (exit_status != EXIT_OK)
         return exit_status;
-    if (run_new(&run, &settings->pipeline, &events, why) < 0) {
-        log_error("%s", why);
+    run_t *run = run_new(&settings->pipeline, &events);
+    if (!run) {
+        log_error("out of memory");
         return EXIT_FAILED;
     }
     run_all(run);
@@ -170,6 +169,8 @@ int command_up(int argc, char **argv)
         log_error("signals can't be read: %s", strerror(-signals));
         exit_status = EXIT_FAILED;
     }
+    if (exit_status == EXIT_OK)
+        exit_status = parts_check(&settings.pipeline);
     if (exit_status == EXIT_OK && r == CONFIG_RUN)
         exit_status = run_up(&settings);
     up_settings_done(&settings);

@@ -158,7 +158,10 @@ static void on_down(void *arg, uint32_t n)
 {
     upstream_t *u = arg;
     u->up--;
-    log_warn("publisher %s is not connected: what it has given is kept", dialer_address(u->dialer, n));
+    size_t held = gather_held(u->options.gather, n, u->held, u->held_max) / 2;
+    if (held > 0)
+        log_warn("publisher %s is not connected: the %zu messages that it has given are kept",
+                 dialer_address(u->dialer, n), held);
 }
 
 static void on_gone(void *arg, uint32_t n)

@@ -104,10 +104,12 @@ int progress_text(const progress_t *p, uint64_t published, uint64_t acked, uint6
     return snprintf(text, (size_t)size, "%s%s", bar, counts);
 }
 
-static void put(const char *bytes, size_t len)
+static void put(const progress_t *p, const char *bytes, size_t len)
 {
+    if (p->put)
+        p->put(p->arg, bytes, len);
     /* What a terminal does not take is not worth waiting for. */
-    if (write(STDERR_FILENO, bytes, len) < 0)
+    else if (write(STDERR_FILENO, bytes, len) < 0)
         return;
 }
 
@@ -130,7 +132,7 @@ static void draw(progress_t *p, uint64_t published, uint64_t acked, uint64_t dea
     }
     progress_text(p, published, acked, dead, now_ms, columns(), text, sizeof(text));
     int n = snprintf(line, sizeof(line), "%s%s%s", clear_line, text, final ? "\n" : "");
-    put(line, (size_t)n);
+    put(p, line, (size_t)n);
     p->shown = !final;
     p->hidden = false;
 }
@@ -160,7 +162,7 @@ void progress_hide(progress_t *p)
 {
     if (!p->shown)
         return;
-    put(clear_line, sizeof(clear_line) - 1);
+    put(p, clear_line, sizeof(clear_line) - 1);
     p->shown = false;
     p->hidden = true;
 }

@@ -4,12 +4,17 @@
 #define MANDRILL_PROGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct {
-    bool bar;       /* stderr is a TTY and the total is known */
-    bool shown;     /* the bar is on the last line of the terminal */
-    bool hidden;    /* it was taken off for other lines: the next progress_show() draws it at once */
+    bool bar;    /* stderr is a TTY and the total is known */
+    bool shown;  /* the bar is on the last line of the terminal */
+    bool hidden; /* it was taken off for other lines: the next progress_show() draws it at once */
+    /* Takes what the bar writes; NULL: stderr. For a program that has more to show there, and may not block.
+     */
+    void (*put)(void *arg, const char *bytes, size_t len);
+    void *arg;
     uint64_t total; /* 0: endless */
     int64_t start_ms, last_ms;
     uint64_t last_acked;

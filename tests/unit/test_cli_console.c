@@ -71,6 +71,17 @@ static void names_stand_in_a_column(void **state)
     assert_string_equal(got, "save      | hello\npublisher | \n");
 }
 
+static void a_bar_stands_between_lines(void **state)
+{
+    (void)state;
+    console_raw(console, "[##-]", 5);
+    console_raw(console, "\r\033[K", 4);
+    line("x", "one");
+    console_flush(console, clock_ms());
+    read_some();
+    assert_string_equal(got, "[##-]\r\033[Kx | one\n");
+}
+
 static void the_callers_file_stays_as_it_was(void **state)
 {
     (void)state;
@@ -130,7 +141,6 @@ static void a_reader_that_stands_still_loses_lines_and_is_told(void **state)
     fill(text, CONSOLE_BYTES_SLOW * 2);
     console_flush(console, now_ms);
     assert_true(console_slow(console));
-    assert_false(console_writable(console));
     console_flush(console, now_ms + CONSOLE_PATIENCE_MS - 1);
     assert_true(console_slow(console));
     console_flush(console, now_ms + CONSOLE_PATIENCE_MS);
@@ -265,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_pipe(names_stand_in_a_column),
+        with_pipe(a_bar_stands_between_lines),
         with_pipe(the_callers_file_stays_as_it_was),
         with_pipe(a_slow_reader_slows_but_loses_nothing),
         with_pipe(a_reader_that_stands_still_loses_lines_and_is_told),

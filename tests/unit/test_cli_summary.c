@@ -22,7 +22,7 @@ static void all_went_well(void **state)
     (void)state;
     const summary_t s = {.counts = {1000, 1000, 0, 1000, 1000}, .seconds = 2, .data_dir = "d"};
     assert_string_equal(write_summary(&s), "1000 published, 1000 saved, 1000 restarted, 1000 acked, 0 dead\n"
-                                           "2.0 s, 500 messages/s\n");
+                                           "2.00 s, 500 messages/s\n");
 }
 
 static void what_stays_and_what_was_there_is_told(void **state)
@@ -36,7 +36,7 @@ static void what_stays_and_what_was_there_is_told(void **state)
                          .data_dir = "d"};
     assert_string_equal(write_summary(&s),
                         "10 published, 12 saved, 11 restarted, 11 acked, 1 dead\n"
-                        "4.0 s, 2.8 messages/s\n"
+                        "4.00 s, 2.8 messages/s\n"
                         "90 of the load were not published\n"
                         "5 messages of an earlier run were there already\n"
                         "1 dead letter kept in d/outbox.db\n"

@@ -120,6 +120,28 @@ static void test_the_bar_is_drawn_when_due_and_taken_away(void **state)
     assert_false(p.shown);
 }
 
+static void take_bytes(void *arg, const char *bytes, size_t len)
+{
+    size_t at = strlen(arg);
+    memcpy((char *)arg + at, bytes, len);
+    ((char *)arg)[at + len] = '\0';
+}
+
+static void test_the_bar_can_go_elsewhere(void **state)
+{
+    (void)state;
+    char taken[1024] = "";
+    progress_t p = bar_of(1000);
+    p.put = take_bytes;
+    p.arg = taken;
+    capture_begin(STDERR_FILENO);
+    progress_show(&p, 10, 5, 0, 1200, false);
+    progress_hide(&p);
+    assert_string_equal(capture_end(), "");
+    assert_int_equal(strncmp(taken, "\r\033[K[", 5), 0);
+    assert_string_equal(taken + strlen(taken) - 4, "\r\033[K");
+}
+
 static void test_without_a_terminal_a_line_each_five_seconds(void **state)
 {
     (void)state;
@@ -150,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_times_are_readable),
         cmocka_unit_test(test_a_small_buffer_is_not_overrun),
         cmocka_unit_test(test_the_bar_is_drawn_when_due_and_taken_away),
+        cmocka_unit_test(test_the_bar_can_go_elsewhere),
         cmocka_unit_test(test_without_a_terminal_a_line_each_five_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
