@@ -204,6 +204,7 @@ static inline void worker_connect(world_t *w, uint32_t n)
 static inline void worker_start(world_t *w, uint32_t n, const char *kind, const char *leg, uint32_t window)
 {
     worker_world_t *k = &w->workers[n];
+    wire_close(&k->wire, 0);
     memset(k, 0, sizeof *k);
     k->hello = (hello_t){.version_min = 1,
                          .version_max = 1,

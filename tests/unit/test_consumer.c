@@ -181,16 +181,11 @@ static void test_drain(void **state)
     assert_int_equal(restart->tasks_count, 2);
     assert_int_equal(counts(w).acked, 2);
     assert_int_equal(counts(w).released, 4);
-    /* Everybody is told. */
-    upstream_close(&w->consumer.upstream, 1000);
-    downstream_close(&w->consumer.downstream, 1000);
+    upstream_close(&w->consumer.upstream, 100); /* nobody answers here while it waits */
     int64_t until_ms = clock_ms() + WAIT_MS;
-    while (p->peer != PEER_NONE || restart->welcome) {
+    while (p->peer != PEER_NONE) {
         assert_true(clock_ms() < until_ms);
         server_receive(p->server, 10);
-        frame_t f;
-        while (wire_recv(restart->wire, &f) == 0)
-            world_worker_frame(restart, &f);
     }
 }
 

@@ -366,6 +366,9 @@ static void test_a_worker_that_cannot_be_reached_is_left_alone(void **state)
     pump_ms(w, 100);
     assert_int_equal(held(w).waiting[RESTART], 3);
     assert_int_equal(roster_outstanding(w->consumer.roster, 1), 0);
+    server_counts_t tried;
+    downstream_counts(w->consumer.downstream, &tried);
+    assert_in_range(tried.wire.unsendable, 1, 10); /* not in every turn */
     worker_connect(w, 1);
     worker_hello(restart, NULL, 0);
     PUMP_UNTIL(w, restart->tasks_count == 3);
