@@ -76,7 +76,7 @@ int line_reader_next(line_reader_t *l, const char **ret, size_t *ret_len)
             break;
         }
     }
-    if (r == 0 && l->at == l->kept && l->end - l->at > LINE_BYTES_MAX) {
+    if (r == 0 && l->at == l->kept && (l->skipping || l->end - l->at > LINE_BYTES_MAX)) {
         /* Too long, and its end is not in sight: what comes until then belongs to it. */
         bool told = l->skipping;
         l->skipping = true;

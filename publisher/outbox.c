@@ -1,4 +1,5 @@
 /* The outbox's rounds: begin, writes, commit or nothing. */
+#include "common/runtime/clock.h"
 #include "publisher/outbox_internal.h"
 #include <assert.h>
 #include <errno.h>
@@ -319,6 +320,7 @@ int outbox_commit(outbox_t *o)
     o->committed = o->now;
     o->dirty = false;
     o->bytes_known = false;
+    o->commit_ms = clock_ms();
     /* On a full disk each round's pages go back at once, so that the WAL does not grow. */
     if (o->wal_frames >= CHECKPOINT_FRAMES || (o->full && o->wal_frames > 0))
         r = outbox_checkpoint(o);

@@ -20,6 +20,7 @@ enum {
        and went is a few pages, and one of a growing backlog still takes but a few ms. */
     CHECKPOINT_FRAMES = 1000,
     CHECKPOINT_IDLE_FRAMES = 100,
+    IDLE_MS = 100, /* since the last commit */
     WAL_BYTES_KEPT = 16 * 1024 * 1024,
     RESERVE_BYTES = 8 * 1024 * 1024,
     PROBE_MS = 500,
@@ -102,6 +103,7 @@ struct outbox {
 
     buffer_t row; /* body of the last row that was found */
     int wal_frames;
+    int64_t commit_ms; /* of the last one */
     int64_t bytes_max, bytes;
     bool bytes_known;
     bool full; /* the disk was, and no probe has succeeded since */

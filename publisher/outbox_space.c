@@ -22,7 +22,7 @@ int outbox_checkpoint(outbox_t *o)
 
 void outbox_idle(outbox_t *o)
 {
-    if (o->wal_frames >= CHECKPOINT_IDLE_FRAMES && o->failed == 0 && sqlite3_get_autocommit(o->db))
+    if (o->wal_frames >= CHECKPOINT_IDLE_FRAMES && o->failed == 0 && clock_ms() - o->commit_ms >= IDLE_MS)
         outbox_checkpoint(o);
 }
 

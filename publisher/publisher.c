@@ -14,7 +14,8 @@
 
 enum {
     LATE_MS = 100,        /* standing still for longer ... */
-    QUIET_MS = 3000,      /* ... lets nothing expire for so long */
+    QUIET_MS = 3000,      /* ... lets nothing expire for so long, */
+    QUIET_MS_MAX = 30000, /* and on a machine that stands still all the time, for no longer in one go */
     READ_ROWS_MAX = 2048, /* of the backlog in one turn */
     EXPIRE_MAX = 4096,    /* leases in one turn */
     STUCK_WAIT_MS = 20,   /* between tries to commit on a full disk */
@@ -111,38 +112,53 @@ static int commit(publisher_t *p)
 
 /* --- a turn --- */
 
+/* Only when nothing that was said in time is still unheard: all has been taken in, and while this process
+ * stood still, nothing was held up on its way. */
+static bool may_expire(publisher_t *p)
+{
+    int64_t now_ms = p->loop.now_ms;
+    if (p->loop.late_ms > LATE_MS && now_ms - p->awake_ms < QUIET_MS_MAX)
+        p->quiet_until_ms = now_ms + QUIET_MS;
+    if (now_ms < p->quiet_until_ms)
+        return false;
+    p->awake_ms = now_ms;
+    return p->all_in;
+}
+
 static void take_in(publisher_t *p)
 {
     int64_t now_ms = p->loop.now_ms;
-    if (p->loop.late_ms > LATE_MS)
-        p->quiet_until_ms = now_ms + QUIET_MS;
     round_time(&p->round, now_ms, clock_us(), clock_wall_ms());
     p->all_in = consumers_receive(&p->consumers);
     clients_receive(&p->clients);
     if (!p->stuck)
         sources_fill(&p->sources, backlog_in_order(&p->backlog));
-    /* Only when nothing that was said in time is still unheard. */
-    if (p->all_in && now_ms >= p->quiet_until_ms)
+    p->may_expire = may_expire(p);
+    if (p->may_expire)
         delivery_expire(p->delivery, now_ms, EXPIRE_MAX);
 }
 
 static int give_out(publisher_t *p)
 {
     int64_t now_ms = p->loop.now_ms;
-    int r = backlog_read(&p->backlog, READ_ROWS_MAX, p->all_in && now_ms >= p->quiet_until_ms, now_ms);
+    int r = backlog_read(&p->backlog, READ_ROWS_MAX, p->may_expire, now_ms);
     if (r == 0 && !p->draining)
         r = consumers_deliver(&p->consumers, &p->more, now_ms);
     p->more = !p->stuck && !p->draining && (p->more || backlog_waits(&p->backlog));
     return r;
 }
 
-static void show(publisher_t *p)
+static void show_progress(publisher_t *p, bool final)
 {
     const round_counts_t *c = &p->round.counts;
-    rate_add(&p->published_rate, p->loop.now_ms, c->published);
-    rate_add(&p->acked_rate, p->loop.now_ms, c->acked);
-    if (p->settings->progress)
-        progress_show(&p->progress, c->published, c->acked, report_died(p), p->loop.now_ms, false);
+    uint64_t died = report_died(p), sum = c->published + c->acked + died;
+    /* Lines are for what has changed: a publisher that waits for clients says nothing. */
+    if (!p->settings->progress || (!p->progress.bar && sum == p->shown))
+        return;
+    int64_t last_ms = p->progress.last_ms;
+    progress_show(&p->progress, c->published, c->acked, died, p->loop.now_ms, final);
+    if (p->progress.last_ms != last_ms)
+        p->shown = sum;
 }
 
 static int64_t sooner(int64_t a, int64_t b)
@@ -155,13 +171,12 @@ static int64_t due_ms(const publisher_t *p)
     int64_t now_ms = p->loop.now_ms;
     if (p->more)
         return now_ms;
-    int64_t due = delivery_next_ms(p->delivery);
+    int64_t due = sooner(delivery_next_ms(p->delivery), backlog_next_ms(&p->backlog));
     if (due < p->quiet_until_ms)
         due = p->quiet_until_ms;
     due = sooner(due, consumers_next_ms(&p->consumers));
     due = sooner(due, clients_next_ms(&p->clients));
     due = sooner(due, sources_next_ms(&p->sources));
-    due = sooner(due, backlog_next_ms(&p->backlog));
     if (p->draining)
         due = sooner(due, p->drain_until_ms);
     return sooner(due, now_ms + (p->progress.bar ? PROGRESS_MS : SECOND_MS));
@@ -185,7 +200,9 @@ static int turn(publisher_t *p)
     clients_tick(&p->clients);
     if (!p->more && p->all_in)
         outbox_idle(p->outbox);
-    show(p);
+    rate_add(&p->published_rate, p->loop.now_ms, p->round.counts.published);
+    rate_add(&p->acked_rate, p->loop.now_ms, p->round.counts.acked);
+    show_progress(p, false);
     look_for_end(p);
     return 0;
 }
@@ -206,9 +223,7 @@ int publisher_run(publisher_t *p)
     int r = 0;
     while (!p->done && r == 0)
         r = turn(p);
-    if (p->settings->progress)
-        progress_show(&p->progress, p->round.counts.published, p->round.counts.acked, report_died(p),
-                      p->loop.now_ms, true);
+    show_progress(p, true);
     if (r < 0) {
         const char *why = outbox_why(p->outbox);
         log_error("%s", why[0] ? why : strerror(-r));
@@ -295,7 +310,7 @@ int publisher_open(publisher_t **ret, const settings_t *settings, int signals_fd
     p->sources.item = -1;
     p->signals_fd = signals_fd;
     p->signals_item = loop_add_fd(&p->loop, signals_fd);
-    p->start_ms = p->loop.now_ms;
+    p->start_ms = p->awake_ms = p->loop.now_ms;
     int r = open_parts(p, why);
     if (r < 0) {
         publisher_close(&p);

@@ -22,13 +22,16 @@ typedef struct {
 
     rate_t published_rate, acked_rate;
     progress_t progress;
+    uint64_t shown; /* counts at the last line of progress */
     int64_t start_ms;
     uint64_t dead_at_start;
     int64_t quiet_until_ms; /* nothing expires before: this process stood still */
+    int64_t awake_ms;       /* when something could expire last */
     bool all_in;            /* of this turn: nothing of the consumers waits to be taken */
-    bool more;              /* the next turn has work that nothing will wake it for */
-    bool stuck;             /* steps wait for room on the disk */
-    bool draining, drained;
+    bool may_expire;
+    bool more;  /* the next turn has work that nothing will wake it for */
+    bool stuck; /* steps wait for room on the disk */
+    bool draining;
     int64_t drain_until_ms;
     bool done;
     int exit_code;

@@ -157,6 +157,12 @@ static int tell(const config_t *c, const char *name, const char *why)
     return -EINVAL;
 }
 
+/* On the command line it is a mistake; in a file that several programs share it is not meant for us. */
+static bool is_flag(const config_t *c, const char *name)
+{
+    return config_given(c, name) && strncmp(config_origin(c, name), "--", 2) == 0;
+}
+
 static int read_load(settings_t *s, const config_t *c)
 {
     const char *load = config_text(c, "load"), *rate = config_text(c, "rate");
@@ -171,9 +177,9 @@ static int read_load(settings_t *s, const config_t *c)
         s->rate_random = true;
     else if (rate && (config_parse_real(rate, &s->rate) < 0 || !(s->rate > 0 && s->rate <= 1e9)))
         return tell(c, "rate", "expected messages a second (above 0), or random");
-    if (!load && config_given(c, "rate"))
+    if (!load && is_flag(c, "rate"))
         return tell(c, "rate", "goes with --load only");
-    if (!load && config_given(c, "size"))
+    if (!load && is_flag(c, "size"))
         return tell(c, "size", "goes with --load only");
     return 0;
 }

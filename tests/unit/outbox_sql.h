@@ -2,7 +2,7 @@
 #ifndef MANDRILL_TEST_OUTBOX_SQL_H
 #define MANDRILL_TEST_OUTBOX_SQL_H
 
-#include "outbox_fixture.h"
+#include "tests/unit/outbox_fixture.h"
 #include <sqlite3.h>
 
 static inline void run_sql(const char *path, const char *sql)

@@ -1,5 +1,5 @@
 /* Rounds: what a commit makes true and a rollback undoes, and what can be asked afterwards. */
-#include "outbox_sql.h"
+#include "tests/unit/outbox_sql.h"
 
 static void insert_is_true_after_commit(void **state)
 {

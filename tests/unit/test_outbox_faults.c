@@ -1,34 +1,9 @@
-/* A disk that is full or fails. The two calls through which SQLite meets the disk in a commit are replaced
- * here and fail on demand: this program's definitions come before libc's. */
+/* A disk that is full or fails. */
 #define _DEFAULT_SOURCE     /* syscall(): the real calls */
 #define _LARGEFILE64_SOURCE /* pwrite64 is what SQLite calls */
-#include "outbox_sql.h"
-#include <fcntl.h>
+#include "tests/unit/disk_faults.h"
+#include "tests/unit/outbox_sql.h"
 #include <sys/stat.h>
-#include <sys/syscall.h>
-
-static int write_errno, sync_errno; /* 0: they work */
-static int writes_left;             /* before write_errno counts */
-static unsigned syncs;
-
-ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at)
-{
-    if (write_errno && writes_left-- <= 0) {
-        errno = write_errno;
-        return -1;
-    }
-    return syscall(SYS_pwrite64, fd, bytes, n, at);
-}
-
-int fdatasync(int fd)
-{
-    syncs++;
-    if (sync_errno) {
-        errno = sync_errno;
-        return -1;
-    }
-    return (int)syscall(SYS_fdatasync, fd);
-}
 
 static int disk_mended(void **state)
 {

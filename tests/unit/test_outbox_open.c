@@ -1,5 +1,5 @@
 /* Opening: settings, lock, files that are no outbox, epochs, streams, legs. */
-#include "outbox_sql.h"
+#include "tests/unit/outbox_sql.h"
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
