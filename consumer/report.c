@@ -137,10 +137,10 @@ static void dump_message(void *arg, const gather_view_t *v)
         const char *name = legs_name(&d->consumer->legs, leg);
         const char *how = v->done >> leg & 1 ? "done" : v->bad >> leg & 1 ? "bad" : "open";
         if (v->legs >> leg & 1)
-            snprintf(legs + strlen(legs), sizeof legs - strlen(legs), " %s %s", name != NULL ? name : "?",
+            snprintf(legs + strlen(legs), sizeof legs - strlen(legs), " %s %s,", name != NULL ? name : "?",
                      how);
     }
-    log_info("  %s%s, %u at workers, extended %u times", id, legs, v->running, v->extended);
+    log_info("  %s%s %u at workers, extended %u times", id, legs, v->running, v->extended);
 }
 
 void report_dump(const consumer_t *c)
