@@ -49,10 +49,12 @@ void tally_settle(tally_t *t, uint64_t load)
     counts_t sum = tally_sum(t);
     if (t->lives == 0)
         return;
-    sum.published = at_least(sum.published, load);
-    uint64_t all = t->leftover + sum.published;
-    uint64_t known = t->stock.backlog + sum.dead;
-    sum.acked = all > known ? all - known : 0;
+    /* published + leftover = acked + dead + backlog; the sums of published and acked may both be too small.
+     */
+    uint64_t ended = sum.dead + t->stock.backlog;
+    sum.published = at_least(at_least(sum.published, load),
+                             sum.acked + ended > t->leftover ? sum.acked + ended - t->leftover : 0);
+    sum.acked = at_least(sum.published + t->leftover, ended) - ended;
     /* An acked message has all its legs done. */
     sum.saved = at_least(sum.saved, sum.acked);
     sum.restarted = at_least(sum.restarted, sum.acked);

@@ -32,8 +32,8 @@ void tally_init(tally_t *t);
 void tally_heard(tally_t *t, const counts_t *now, const stock_t *stock);
 /* It is gone. What it did after it was last heard is missing. */
 void tally_publisher_gone(tally_t *t);
-/* Everything is finished, and a load of so many was part of it: what was missing is made good from what is
- * left. */
+/* The last publisher has told how it ended. What earlier lives did between their last word and their crash is
+ * made good as far as it shows in what is left; `load` (0: none) were published at least. */
 void tally_settle(tally_t *t, uint64_t load);
 counts_t tally_sum(const tally_t *t);
 

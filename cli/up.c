@@ -40,6 +40,10 @@ static void take_counts(up_t *up, const json_t *report, bool at_end)
         .saved = (uint64_t)report_int(report, "legs.save.done", 0),
         .restarted = (uint64_t)report_int(report, "legs.restart.done", 0),
     };
+    int64_t epoch = report_int(report, "epoch", 0);
+    if (up->tally.begun && epoch != up->epoch)
+        tally_publisher_gone(&up->tally);
+    up->epoch = epoch;
     tally_heard(&up->tally, &counts, &stock);
 }
 
@@ -52,11 +56,7 @@ static void show_counts(const up_t *up, run_t *run)
 static void on_status(void *arg, run_t *run, const json_t *status)
 {
     up_t *up = arg;
-    int64_t epoch = report_int(status, "epoch", 0);
     bool first = !up->tally.begun;
-    if (!first && epoch != up->epoch)
-        tally_publisher_gone(&up->tally);
-    up->epoch = epoch;
     take_counts(up, status, false);
     uint64_t leftover = up->tally.leftover;
     if (first && leftover > 0)
@@ -89,11 +89,11 @@ static int print_summary(up_t *up, run_t *run)
 {
     const pipeline_t *p = run_pipeline(run);
     const json_t *report = pipeline_report(p, PIPELINE_PUBLISHER);
-    if (report)
+    if (report) {
         take_counts(up, report, true);
+        tally_settle(&up->tally, pipeline_finished(p) ? up->settings->count : 0);
+    }
     summary_t summary = {.seconds = seconds(up, run, report), .data_dir = up->settings->data_dir};
-    if (pipeline_finished(p))
-        tally_settle(&up->tally, up->settings->count);
     summary.counts = tally_sum(&up->tally);
     summary.leftover = up->tally.leftover;
     summary.backlog = up->tally.stock.backlog;

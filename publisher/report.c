@@ -154,6 +154,7 @@ static void print_json(const publisher_t *p, const end_t *e)
         return;
     metrics_init(m);
     metrics_text(m, "publisher", "role");
+    metrics_int(m, outbox_epoch(p->outbox), "epoch");
     metrics_int(m, (int64_t)e->published, "published");
     metrics_int(m, (int64_t)e->acked, "acked");
     metrics_int(m, (int64_t)e->dead, "dead");

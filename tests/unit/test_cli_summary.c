@@ -131,6 +131,22 @@ static void the_dead_of_before_are_not_of_this_run(void **state)
     assert_int_equal(tally_sum(&t).acked, 96);
 }
 
+static void what_nobody_heard_shows_in_what_is_left(void **state)
+{
+    (void)state;
+    tally_t t;
+    tally_init(&t);
+    tally_heard(&t, &(counts_t){.published = 3, .acked = 2}, &(stock_t){1, 0});
+    /* 30000 more came, and then it crashed. The next one is drained after 500. */
+    tally_publisher_gone(&t);
+    tally_heard(&t, &(counts_t){.published = 1, .acked = 500, .saved = 400}, &(stock_t){29502, 0});
+    tally_settle(&t, 0);
+    counts_t sum = tally_sum(&t);
+    assert_int_equal(sum.published, 30004);
+    assert_int_equal(sum.acked, 502);
+    assert_int_equal(sum.saved, 502);
+}
+
 static void clients_publish_too(void **state)
 {
     (void)state;
@@ -167,6 +183,7 @@ int main(void)
         cmocka_unit_test(lives_are_added_up),
         cmocka_unit_test(a_finished_load_makes_good_what_a_crash_hid),
         cmocka_unit_test(the_dead_of_before_are_not_of_this_run),
+        cmocka_unit_test(what_nobody_heard_shows_in_what_is_left),
         cmocka_unit_test(clients_publish_too),
         cmocka_unit_test(settling_changes_nothing_when_all_was_heard),
     };
