@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,8 @@ static struct {
     seen_t seen[PLAYS_MAX];
     int count;
     pthread_t thread;
+    bool running;
+    atomic_bool over; /* the test has what it wants */
 } server;
 
 static publish_client_t *client;
@@ -106,7 +109,7 @@ static void *serve(void *arg)
 {
     (void)arg;
     int64_t end_ms = clock_ms() + WAIT_MS;
-    while (server.plays[server.count] != PLAY_END && clock_ms() < end_ms) {
+    while (server.plays[server.count] != PLAY_END && !server.over && clock_ms() < end_ms) {
         zmq_pollitem_t item = {.socket = wire_socket(server.wire), .events = ZMQ_POLLIN};
         zmq_poll(&item, 1, 10);
         frame_t frame;
@@ -131,17 +134,27 @@ static void play(int64_t timeout_ms, const play_t *plays)
     assert_int_equal(wire_bind(&server.wire, "tcp://127.0.0.1:0", why), 0);
     assert_int_equal(publish_client_open(&client, wire_endpoint(server.wire), timeout_ms, why), 0);
     assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
+    server.running = true;
 }
 #define PLAY(timeout_ms, ...) play((timeout_ms), (const play_t[PLAYS_MAX]){__VA_ARGS__})
+
+/* From here on what it has seen can be looked at. */
+static void play_over(void)
+{
+    if (!server.running)
+        return;
+    server.over = true;
+    pthread_join(server.thread, NULL);
+    server.running = false;
+}
 
 static int teardown(void **state)
 {
     (void)state;
+    play_over();
     publish_client_close(&client);
-    if (server.wire) {
-        pthread_join(server.thread, NULL);
+    if (server.wire)
         wire_close(&server.wire, 0);
-    }
     return 0;
 }
 
@@ -164,6 +177,7 @@ static void each_publish_has_the_next_number(void **state)
     assert_int_equal(confirm.first.seq, 5);
     assert_int_equal(refused, 0);
     assert_int_equal(publish_two(), 0);
+    play_over();
     assert_int_equal(server.seen[0].number, 1);
     assert_int_equal(server.seen[1].number, 2);
     assert_true(server.seen[0].session != 0 && server.seen[0].session == server.seen[1].session);
@@ -174,6 +188,7 @@ static void what_is_not_answered_is_sent_again_as_it_was(void **state)
     (void)state;
     PLAY(WAIT_MS, PLAY_SILENCE, PLAY_CONFIRM);
     assert_int_equal(publish_two(), 0);
+    play_over();
     assert_int_equal(server.count, 2);
     assert_int_equal(server.seen[1].number, 1);
     assert_true(server.seen[1].session == server.seen[0].session);
@@ -199,6 +214,7 @@ static void confirms_of_others_are_not_ours(void **state)
     assert_int_equal(publish_two(), 0);
     assert_int_equal(confirm.stored, 2);
     assert_int_equal(publish_two(), 0);
+    play_over();
     assert_int_equal(server.count, 2);
 }
 
@@ -207,6 +223,7 @@ static void not_now_is_tried_again_soon(void **state)
     (void)state;
     PLAY(WAIT_MS, PLAY_FULL, PLAY_FULL, PLAY_CONFIRM);
     assert_int_equal(publish_two(), 0);
+    play_over();
     assert_int_equal(server.count, 3);
     assert_int_equal(server.seen[2].number, 1);
     assert_true(server.seen[2].at_ms - server.seen[1].at_ms >= 150);
@@ -219,7 +236,6 @@ static void not_now_for_too_long_tells_the_reason(void **state)
     assert_int_equal(publish_two(), -ETIMEDOUT);
     assert_non_null(strstr(why, "not confirmed within 0.3 s"));
     assert_non_null(strstr(why, "FULL: says the test"));
-    server.plays[server.count] = PLAY_END;
 }
 
 static void a_refused_publish_ends_it(void **state)
