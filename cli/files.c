@@ -10,7 +10,8 @@
 static int make_one(const char *path)
 {
     struct stat about;
-    if (mkdir(path, 0755) == 0)
+    /* Host names are nobody else's business. */
+    if (mkdir(path, 0700) == 0)
         return 0;
     if (errno != EEXIST)
         return -errno;

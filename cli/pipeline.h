@@ -6,8 +6,7 @@
  * Drained publisher, consumers, workers: the publisher lets no more out and waits for what is out, for which
  * it needs the others.
  *
- *   STARTING --all ready--> RUNNING --pipeline_drain, the publisher's own end, a failure--> DRAINING -->
- * ENDED
+ *   STARTING --all ready--> RUNNING --drain, the load's end, a failure--> DRAINING --> ENDED
  */
 #ifndef MANDRILL_PIPELINE_H
 #define MANDRILL_PIPELINE_H
