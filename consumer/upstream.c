@@ -22,6 +22,7 @@ typedef struct {
     bool known; /* WELCOME has told its legs */
     welcome_t welcome;
     uint8_t legs;       /* all of them, in our numbers */
+    uint8_t asked;      /* of them those of new messages */
     uint8_t unnumbered; /* bits of the publisher that have no number here */
     uint8_t to_ours[256];
     uint8_t to_theirs[256];
@@ -78,6 +79,7 @@ static void number_legs(upstream_t *u, publisher_t *p)
         p->to_theirs[mask] = map_bits((uint8_t)mask, theirs);
     }
     p->legs = p->to_ours[255];
+    p->asked = p->to_ours[p->welcome.asked];
 }
 
 static void collect_asked(upstream_t *u)
@@ -90,13 +92,14 @@ static void collect_asked(upstream_t *u)
 
 /* --- windows --- */
 
-/* The publisher's share of what the workers of its scarcest leg can take, among `up` publishers. */
+/* The publisher's share of what the workers of its scarcest leg can take, among `up` publishers. A leg that
+ * only old messages have needs no worker for new ones to be taken. */
 static uint32_t window_share(const upstream_t *u, const publisher_t *p, uint32_t up)
 {
     if (u->draining || !p->known || p->unnumbered != 0)
         return 0;
     uint32_t all =
-        roster_consumer_window(u->options.roster, p->legs, u->options.batch, u->options.window_max);
+        roster_consumer_window(u->options.roster, p->asked, u->options.batch, u->options.window_max);
     uint32_t share = all / up;
     return all > 0 && share == 0 ? 1 : share;
 }

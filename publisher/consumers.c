@@ -283,7 +283,7 @@ int consumers_open(consumers_t *c, const settings_t *s, outbox_t *outbox, delive
         .peers_max = SESSIONS_MAX,
         .welcome = {.session = clock_random_id(), .ack_deadline_ms = s->limits.ack_deadline_ms},
     };
-    outbox_legs(outbox, &names);
+    options.welcome.asked = outbox_legs(outbox, &names);
     while (options.welcome.legs_count < LEGS_MAX && names[options.welcome.legs_count]) {
         strncpy(options.welcome.legs[options.welcome.legs_count], names[options.welcome.legs_count],
                 NAME_BYTES_MAX);

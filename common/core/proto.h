@@ -89,6 +89,7 @@ typedef struct {
     int64_t ack_deadline_ms;
     uint32_t legs_count;
     char legs[LEGS_MAX][NAME_BYTES_MAX + 1];
+    uint8_t asked; /* legs of new messages */
 } welcome_t;
 
 typedef struct {

@@ -85,7 +85,7 @@ int decode_hello(const void *frame, size_t len, hello_t *ret)
 
 void encode_welcome(buffer_t *b, const welcome_t *w)
 {
-    proto_write(b, CMD_WELCOME, 5);
+    proto_write(b, CMD_WELCOME, 6);
     write_uint(b, w->version);
     write_uint(b, w->session);
     write_uint(b, (uint64_t)w->ack_deadline_ms);
@@ -93,13 +93,14 @@ void encode_welcome(buffer_t *b, const welcome_t *w)
     for (uint32_t i = 0; i < w->legs_count; i++) {
         write_name(b, w->legs[i]);
     }
+    write_uint(b, w->asked);
 }
 
 int decode_welcome(const void *frame, size_t len, welcome_t *ret)
 {
     reader_t r;
     welcome_t w = {0};
-    proto_read(&r, frame, len, CMD_WELCOME, 5);
+    proto_read(&r, frame, len, CMD_WELCOME, 6);
     w.version = read_uint(&r, CODEC_INT_MAX);
     w.session = read_range(&r, 1, CODEC_INT_MAX);
     w.ack_deadline_ms = (int64_t)read_uint(&r, DURATION_MS_MAX);
@@ -112,6 +113,7 @@ int decode_welcome(const void *frame, size_t len, welcome_t *ret)
             }
         }
     }
+    w.asked = (uint8_t)read_uint(&r, (UINT64_C(1) << w.legs_count) - 1);
     if (reader_end(&r) != 0) {
         return -EPROTO;
     }

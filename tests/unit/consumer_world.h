@@ -37,6 +37,7 @@ typedef struct {
     bool mute;          /* PROGRESS is not answered */
     step_code_t answer; /* to a step whose legs have not all ended */
     uint8_t legs;       /* all of them: done means DONE */
+    uint8_t old_legs;   /* set before publisher_start: of old messages only */
 } publisher_world_t;
 
 typedef struct {
@@ -138,6 +139,7 @@ static inline void publisher_start(world_t *w, uint32_t n, const char *first, co
     for (int i = 0; i < 2 && names[i] != NULL; i++)
         snprintf(o.welcome.legs[o.welcome.legs_count++], NAME_BYTES_MAX + 1, "%s", names[i]);
     p->legs = (uint8_t)((1u << o.welcome.legs_count) - 1);
+    o.welcome.asked = p->legs & (uint8_t)~p->old_legs;
     p->peer = PEER_NONE;
     loop_init(&p->loop);
     assert_int_equal(server_open(&p->server, &o, &events, &p->loop, why), 0);

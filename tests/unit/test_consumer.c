@@ -86,6 +86,27 @@ static void test_many_messages_few_frames(void **state)
     assert_int_equal(held(w).late, 0);
 }
 
+/* A publisher that has changed its legs still lists the old ones: new messages do not wait for a worker of
+ * those. */
+static void test_leg_of_old_messages_only(void **state)
+{
+    world_t *w = *state;
+    w->publishers[0].old_legs = 1 << RESTART;
+    publisher_start(w, 0, "save", "restart");
+    consumer_start(w);
+    worker_start(w, 0, "save-sqlite", "save", 64);
+    PUMP_UNTIL(w, w->publishers[0].window == 164);
+    deliver(w, 0, 1, 1, 0, BOTH);
+    deliver(w, 0, 2, 2, 0, 1 << SAVE);
+    PUMP_UNTIL(w, w->workers[0].tasks_count == 2);
+    worker_results(&w->workers[0], 1, 0, 1, OUTCOME_OK);
+    PUMP_UNTIL(w, counts(w).acked == 1);
+    worker_start(w, 1, "restart-simulate", "restart", 1);
+    PUMP_UNTIL(w, w->workers[1].tasks_count == 1);
+    worker_results(&w->workers[1], 1, 0, 0, OUTCOME_OK);
+    PUMP_UNTIL(w, counts(w).acked == 2);
+}
+
 static void test_no_more_than_a_workers_window(void **state)
 {
     world_t *w = *state;
@@ -230,6 +251,7 @@ int main(void)
         WORLD_TEST(test_no_window_while_a_leg_has_no_worker),
         WORLD_TEST(test_publishers_share_the_window_and_name_legs_as_they_like),
         WORLD_TEST(test_many_messages_few_frames),
+        WORLD_TEST(test_leg_of_old_messages_only),
         WORLD_TEST(test_no_more_than_a_workers_window),
         WORLD_TEST(test_extended_while_it_is_held),
         WORLD_TEST(test_status),
