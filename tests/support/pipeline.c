@@ -200,6 +200,28 @@ int64_t status_number(rig_t *rig, const char *endpoint_name, const char *path)
     return number;
 }
 
+static int64_t sum(json_t *value)
+{
+    const char *key;
+    json_t *each;
+    int64_t n = json_is_integer(value) ? (int64_t)json_integer_value(value) : 0;
+
+    json_object_foreach(value, key, each)
+    {
+        n += sum(each);
+    }
+    return n;
+}
+
+int64_t status_refused(rig_t *rig, const char *endpoint_name)
+{
+    json_t *answer = status_query(rig, endpoint_name);
+    int64_t number = answer != NULL ? sum(json_object_get(answer, "refused")) : -1;
+
+    json_decref(answer);
+    return number;
+}
+
 int64_t report_number(const process_t *p, const char *path)
 {
     char *text = test_read_file(p->out);

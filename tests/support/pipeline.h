@@ -39,6 +39,8 @@ void publish_hosts(rig_t *rig, unsigned n, const char *prefix, unsigned count);
 /* STATUS of a publisher's client endpoint or a consumer's control endpoint: a number by its dotted path
  * ("legs.save.done"); -1 when nobody answers within a second or the name is not there. */
 int64_t status_number(rig_t *rig, const char *endpoint_name, const char *path);
+/* All that a program has refused, whatever for. */
+int64_t status_refused(rig_t *rig, const char *endpoint_name);
 /* The whole answer, to be given to json_decref(); NULL when nobody answers. */
 json_t *status_query(rig_t *rig, const char *endpoint_name);
 int64_t json_number(const json_t *object, const char *path);
@@ -49,7 +51,6 @@ int64_t report_number(const process_t *p, const char *path);
 #define STATUS_BACKLOG     "backlog"
 #define STATUS_DEAD        "dead"
 #define STATUS_REDELIVERED "redelivered"
-#define STATUS_REFUSED     "refused"
 
 /* Rows in saved-n.db, and for one host. */
 int64_t saved(const rig_t *rig, unsigned n);
