@@ -1,0 +1,158 @@
+/* SIGTERM under load: each program finishes or gives back what it has, and started again loses nothing,
+ * counts no attempt and runs nothing twice. */
+#include "tests/support/load.h"
+#include "tests/support/pipeline.h"
+
+#include <signal.h>
+
+enum { HOSTS = 150 };
+
+typedef struct {
+    process_t *publisher, *consumer, *save, *restart;
+} programs_t;
+
+static programs_t busy_pipeline(rig_t *rig)
+{
+    programs_t p;
+
+    p.publisher = start_publisher(rig, 0, NO_ARGS);
+    p.consumer = start_consumer(rig, 0, 1, NO_ARGS);
+    p.save = start_save(rig, 0, 1, NO_ARGS);
+    p.restart = start_restart(rig, 0, 1, ARGS("--slots", "8", "--simulate", "100..100", "--log-messages"));
+    publish_hosts(rig, 0, "web", HOSTS);
+    WAIT(process_log_count(p.restart, "Restarted ") >= 16);
+    return p;
+}
+
+static void assert_each_once(rig_t *rig, programs_t *p)
+{
+    WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
+    assert_int_equal(process_log_count(p->restart, "Restarted "), HOSTS);
+    assert_int_equal(saved(rig, 0), HOSTS);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_REDELIVERED), 0);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_DEAD), 0);
+    assert_int_equal(process_stop(p->consumer), 0);
+    assert_int_equal(report_number(p->consumer, "retries"), 0);
+    rig_passed(rig);
+}
+
+static void stop_and_start(process_t *p)
+{
+    assert_int_equal(process_stop(p), 0);
+    process_start(p);
+}
+
+static void test_a_drained_consumer_gives_back_what_it_cannot_finish(void **state)
+{
+    programs_t p = busy_pipeline(*state);
+
+    stop_and_start(p.consumer);
+    assert_each_once(*state, &p);
+}
+
+static void test_a_drained_worker_finishes_what_it_began(void **state)
+{
+    programs_t p = busy_pipeline(*state);
+
+    stop_and_start(p.restart);
+    stop_and_start(p.save);
+    assert_each_once(*state, &p);
+}
+
+static void test_a_drained_publisher_comes_back_without_waiting(void **state)
+{
+    programs_t p = busy_pipeline(*state);
+
+    stop_and_start(p.publisher);
+    assert_each_once(*state, &p);
+}
+
+/* The order of `mandrill up`: whoever takes in first, whoever works last. */
+static void test_a_whole_pipeline_drains_and_goes_on(void **state)
+{
+    rig_t *rig = *state;
+    programs_t p = busy_pipeline(rig);
+
+    assert_int_equal(process_stop(p.consumer), 0);
+    assert_int_equal(process_stop(p.publisher), 0);
+    assert_int_equal(process_stop(p.restart), 0);
+    assert_int_equal(process_stop(p.save), 0);
+    assert_true(process_log_count(p.restart, "Restarted ") < HOSTS);
+    process_start(p.publisher);
+    process_start(p.consumer);
+    process_start(p.save);
+    process_start(p.restart);
+    assert_each_once(rig, &p);
+}
+
+static void test_drains_under_load_lose_nothing(void **state)
+{
+    rig_t *rig = *state;
+    load_t load;
+    programs_t p;
+
+    p.publisher = start_publisher(rig, 0, NO_ARGS);
+    p.consumer = start_consumer(rig, 0, 1, NO_ARGS);
+    p.save = start_save(rig, 0, 1, NO_ARGS);
+    p.restart = start_restart(rig, 0, 1, ARGS("--simulate", "0..20"));
+    load_init(&load, rig, "load", 0, 100);
+    process_t *const order[] = {p.consumer, p.publisher, p.save, p.restart, p.publisher, p.consumer};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        unsigned before = load.confirmed;
+
+        LOAD_UNTIL(&load, load.confirmed >= before + 300);
+        process_signal(order[i], SIGTERM);
+        LOAD_UNTIL(&load, !process_running(order[i]));
+        assert_int_equal(process_code(order[i]), 0);
+        process_start(order[i]);
+    }
+    load_finish(&load);
+    assert_int_equal(load.failed, 0);
+    assert_int_equal(load.confirmed, load.requested);
+    WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
+    checked_t v = check_saved(rig, 0, load.journal, load.requests);
+    assert_int_equal(v.code, 0);
+    assert_int_equal(v.saved, load.confirmed);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_REDELIVERED), 0);
+    rig_passed(rig);
+}
+
+static bool ended_by_signals(process_t *p)
+{
+    if (!process_running(p))
+        return true;
+    process_signal(p, SIGTERM);
+    return false;
+}
+
+static void test_a_second_signal_ends_it_at_once(void **state)
+{
+    rig_t *rig = *state;
+    programs_t p = {.publisher = start_publisher(rig, 0, NO_ARGS)};
+
+    p.consumer = start_consumer(rig, 0, 1, ARGS("--drain-timeout", "1h"));
+    p.save = start_save(rig, 0, 1, NO_ARGS);
+    p.restart =
+        start_restart(rig, 0, 1, ARGS("--slots", "1", "--simulate", "60000..60000", "--drain-timeout", "1h"));
+    publish_hosts(rig, 0, "web", 3);
+    WAIT(saved(rig, 0) == 3);
+    /* Two that come before the first is read are one: so again until it is gone. */
+    WAIT(ended_by_signals(p.restart));
+    WAIT(ended_by_signals(p.consumer));
+    assert_int_equal(status_number(rig, "clients-0", STATUS_BACKLOG), 3);
+    rig_passed(rig);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        RIG_TESTS(test_a_drained_consumer_gives_back_what_it_cannot_finish),
+        RIG_TESTS(test_a_drained_worker_finishes_what_it_began),
+        RIG_TESTS(test_a_drained_publisher_comes_back_without_waiting),
+        RIG_TESTS(test_a_whole_pipeline_drains_and_goes_on),
+        RIG_TESTS(test_drains_under_load_lose_nothing),
+        RIG_TEST(test_a_second_signal_ends_it_at_once, "ipc"),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
