@@ -97,14 +97,12 @@ static void test_leg_of_old_messages_only(void **state)
     worker_start(w, 0, "save-sqlite", "save", 64);
     PUMP_UNTIL(w, w->publishers[0].window == 164);
     deliver(w, 0, 1, 1, 0, BOTH);
-    deliver(w, 0, 2, 2, 0, 1 << SAVE);
-    PUMP_UNTIL(w, w->workers[0].tasks_count == 2);
-    worker_results(&w->workers[0], 1, 0, 1, OUTCOME_OK);
-    PUMP_UNTIL(w, counts(w).acked == 1);
+    PUMP_UNTIL(w, w->workers[0].tasks_count == 1);
+    worker_results(&w->workers[0], 1, 0, 0, OUTCOME_OK);
     worker_start(w, 1, "restart-simulate", "restart", 1);
     PUMP_UNTIL(w, w->workers[1].tasks_count == 1);
     worker_results(&w->workers[1], 1, 0, 0, OUTCOME_OK);
-    PUMP_UNTIL(w, counts(w).acked == 2);
+    PUMP_UNTIL(w, counts(w).acked == 1);
 }
 
 static void test_no_more_than_a_workers_window(void **state)
