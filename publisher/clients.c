@@ -7,8 +7,7 @@
 
 enum {
     ANSWERS_MAX = RECORDS_MAX, /* PUBLISH frames of a round: server_receive takes no more */
-    RECORD_BYTES = 512,        /* worth a record of what one turn takes */
-    STATUS_COST = 64,          /* and so many is a STATUS */
+    STATUS_COST = 64,          /* a STATUS is worth so many records of what one turn takes */
 };
 
 static int refuse_frame(clients_t *c, uint32_t client, unsigned code, const char *why)
@@ -152,11 +151,9 @@ static int take_status(clients_t *c, uint32_t client, const frame_t *frame)
 static int on_frame(void *arg, uint32_t client, int command, const frame_t *frame)
 {
     clients_t *c = arg;
-    int n = command == CMD_PUBLISH  ? take_publish(c, client, frame)
-            : command == CMD_STATUS ? take_status(c, client, frame)
-                                    : -ENOSYS;
-    /* Large bodies count for more, so that the bytes of a round are bounded too. */
-    return n < 0 ? n : n + (int)(frame->len / RECORD_BYTES);
+    return command == CMD_PUBLISH  ? take_publish(c, client, frame)
+           : command == CMD_STATUS ? take_status(c, client, frame)
+                                   : -ENOSYS;
 }
 
 bool clients_receive(clients_t *c)

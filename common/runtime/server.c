@@ -180,7 +180,7 @@ bool server_receive(server_t *s, uint32_t records_max)
             s->drained = true;
             break;
         }
-        records += receive_one(s, &frame);
+        records += receive_one(s, &frame) + (uint32_t)(frame.len / SERVER_RECORD_BYTES);
     }
     return s->drained;
 }
@@ -275,7 +275,9 @@ int server_open(server_t **ret, const server_options_t *o, const server_events_t
     s->item = -1;
     buffer_init(&s->frame);
     s->peers = o->sessions ? peers_new(o->peers_max) : NULL;
-    int error = o->sessions && s->peers == NULL ? -ENOMEM : wire_bind(&s->wire, o->endpoint, why);
+    int error = o->sessions && s->peers == NULL ? -ENOMEM
+                : o->sessions                   ? wire_bind(&s->wire, o->endpoint, why)
+                                                : wire_bind_open(&s->wire, o->endpoint, why);
     if (error == 0) {
         s->item = loop_add_socket(loop, wire_socket(s->wire));
         error = s->item < 0 ? s->item : 0;
@@ -296,14 +298,15 @@ static void await_byes(server_t *s, int linger_ms)
     for (uint32_t p = PEER_NONE; (p = peers_next(s->peers, p)) != PEER_NONE;)
         if (say_bye(s, p) != 0)
             peers_drop(s->peers, p);
+    /* One frame at a time: who sends without end does not keep us here longer. */
     while (peers_count(s->peers) > 0 && wire_wait(s->wire, until_ms)) {
         frame_t frame;
-        while (wire_recv(s->wire, &frame) == 0) {
-            const char *why;
-            const uint32_t peer = peers_heard(s->peers, frame.routing_id, s->loop->now_ms);
-            if (peer != PEER_NONE && proto_command(frame.data, frame.len, &why) == CMD_BYE)
-                peers_drop(s->peers, peer);
-        }
+        const char *why;
+        if (wire_recv(s->wire, &frame) != 0)
+            continue;
+        const uint32_t peer = peers_heard(s->peers, frame.routing_id, s->loop->now_ms);
+        if (peer != PEER_NONE && proto_command(frame.data, frame.len, &why) == CMD_BYE)
+            peers_drop(s->peers, peer);
     }
 }
 

@@ -18,6 +18,7 @@
 enum {
     SERVER_GUARD_MS = 100,
     SERVER_ERRORS_PER_S = 100, /* refusals are answered so often, and counted always */
+    SERVER_RECORD_BYTES = 512, /* of any frame, good or not, are worth a record of what one turn takes */
 };
 
 typedef struct {

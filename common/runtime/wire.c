@@ -14,9 +14,14 @@
 #include <zmq.h>
 
 enum {
-    /* Frames queued for one peer, each way. Credit bounds what is really there; the limit only has to be so
-       far away that it is never the one that counts. */
+    /* Frames queued for one peer. Credit bounds what is really there; the limit only has to be so far away
+       that it is never the one that counts. */
     HIGH_WATER_FRAMES = 100000,
+    /* What a server has not read yet of one peer: 64 MB of the largest frames. The rest waits in the peer's
+       kernel and queue: nobody who sends faster than he is read fills our memory. */
+    UNREAD_FRAMES_MAX = 32,
+    /* Answers to a peer that has no credit to bound them. */
+    ANSWERS_FRAMES_MAX = 1000,
     HANDSHAKE_MS = 3000,
     RECONNECT_MS = 100,
     RECONNECT_MS_MAX = 5000,
@@ -78,7 +83,7 @@ static void context_put(void)
         ;
 }
 
-static int set_options(void *socket, bool router)
+static int set_options(void *socket, bool router, int unsent_max)
 {
     const struct {
         int option;
@@ -86,8 +91,8 @@ static int set_options(void *socket, bool router)
     } options[] = {
         {ZMQ_SNDTIMEO, 0},
         {ZMQ_LINGER, 0},
-        {ZMQ_SNDHWM, HIGH_WATER_FRAMES},
-        {ZMQ_RCVHWM, HIGH_WATER_FRAMES},
+        {ZMQ_SNDHWM, unsent_max},
+        {ZMQ_RCVHWM, router ? UNREAD_FRAMES_MAX : HIGH_WATER_FRAMES},
         {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
         {ZMQ_RECONNECT_IVL, RECONNECT_MS},
         {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX},
@@ -109,7 +114,7 @@ static int set_options(void *socket, bool router)
     return 0;
 }
 
-static int wire_new(wire_t **ret, bool router, bool guarded)
+static int wire_new(wire_t **ret, bool router, bool guarded, int unsent_max)
 {
     void *ctx = context_get();
     if (ctx == NULL)
@@ -126,7 +131,7 @@ static int wire_new(wire_t **ret, bool router, bool guarded)
     if (w->socket == NULL)
         error = -zmq_errno();
     if (error == 0)
-        error = set_options(w->socket, router);
+        error = set_options(w->socket, router, unsent_max);
     if (error == 0 && guarded)
         error = guard_new(&w->guard, ctx, w->socket);
     if (error != 0) {
@@ -153,14 +158,14 @@ static int bind_tcp(const wire_t *w, const char *endpoint, char *why)
     return -error;
 }
 
-int wire_bind(wire_t **ret, const char *endpoint, char *why)
+static int bind_new(wire_t **ret, const char *endpoint, int unsent_max, char *why)
 {
     int error = endpoint_check(endpoint, why);
     if (error != 0)
         return error;
     const bool tcp = strncmp(endpoint, "tcp:", 4) == 0;
     wire_t *w = NULL;
-    error = wire_new(&w, true, tcp);
+    error = wire_new(&w, true, tcp, unsent_max);
     if (error != 0) {
         snprintf(why, WHY_BYTES, "cannot open a socket: %s", zmq_strerror(-error));
         return error;
@@ -179,13 +184,23 @@ int wire_bind(wire_t **ret, const char *endpoint, char *why)
     return 0;
 }
 
+int wire_bind(wire_t **ret, const char *endpoint, char *why)
+{
+    return bind_new(ret, endpoint, HIGH_WATER_FRAMES, why);
+}
+
+int wire_bind_open(wire_t **ret, const char *endpoint, char *why)
+{
+    return bind_new(ret, endpoint, ANSWERS_FRAMES_MAX, why);
+}
+
 int wire_connect(wire_t **ret, const char *endpoint, char *why)
 {
     int error = endpoint_check(endpoint, why);
     if (error != 0)
         return error;
     wire_t *w = NULL;
-    error = wire_new(&w, false, false);
+    error = wire_new(&w, false, false, HIGH_WATER_FRAMES);
     if (error == 0 && zmq_connect(w->socket, endpoint) != 0)
         error = -zmq_errno();
     if (error != 0) {

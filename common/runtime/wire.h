@@ -31,6 +31,9 @@ typedef struct {
 /* tcp://ADDRESS:PORT (port 0 or * : any free one; * as address: all) or ipc://PATH (created 0600; a stale one
  * left by a dead process is taken over, a live one is "in use"). */
 int wire_bind(wire_t **ret, const char *endpoint, char *why);
+/* The same for peers that are given nothing under credit, only answered: what one does not take of them is
+ * bounded here. */
+int wire_bind_open(wire_t **ret, const char *endpoint, char *why);
 /* Connects; the name must be an address already (endpoint_resolve). */
 int wire_connect(wire_t **ret, const char *endpoint, char *why);
 /* Waits up to linger_ms for what is unsent. */

@@ -198,6 +198,25 @@ static void receiving_is_bounded_by_records(void **state)
     }
 }
 
+/* Also of frames that are refused. */
+static void receiving_is_bounded_by_bytes(void **state)
+{
+    enum { FRAMES = 300, FRAME_BYTES = 100 * SERVER_RECORD_BYTES };
+    world_t *w = *state;
+    say_hello(w, w->peer, SESSION);
+    buffer_clear(&w->frame);
+    for (int i = 0; i < FRAME_BYTES; i++)
+        buffer_append(&w->frame, "\xc1", 1);
+    for (int i = 0; i < FRAMES; i++)
+        send_frame(w->peer, &w->frame);
+    while (counts_of(w).malformed < FRAMES) {
+        uint64_t before = counts_of(w).malformed;
+        zmq_poll(w->loop.items, 1, WAIT_MS);
+        server_receive(w->server, 150);
+        assert_in_range(counts_of(w).malformed - before, 0, 2);
+    }
+}
+
 static void idle_peers_are_pinged(void **state)
 {
     world_t *w = *state;
@@ -312,6 +331,7 @@ int main(void)
         TEST(own_stall_kills_nobody),
         TEST(nobody_is_dead_while_something_waits),
         TEST(receiving_is_bounded_by_records),
+        TEST(receiving_is_bounded_by_bytes),
         TEST(idle_peers_are_pinged),
         TEST(bad_frames_are_refused),
         TEST(many_refusals_are_counted_and_not_all_answered),

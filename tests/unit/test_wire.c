@@ -281,6 +281,32 @@ static void a_peer_that_went_away_is_unreachable(void **state)
     wire_close(&server, 0);
 }
 
+/* The rest stays with who sent it, whatever he wants. */
+static void what_nobody_reads_is_bounded(void **state)
+{
+    (void)state;
+    enum { FRAMES = 200, FRAME_BYTES = 1000000, STUCK_MS = 300, FRAMES_IN_MEMORY = 50 };
+    static uint8_t bytes[FRAME_BYTES];
+    wire_t *server = NULL;
+    const int one = 1, stuck_ms = STUCK_MS, at_once = 0;
+    void *context = zmq_ctx_new();
+    void *peer = zmq_socket(context, ZMQ_DEALER);
+    zmq_setsockopt(peer, ZMQ_SNDHWM, &one, sizeof one);
+    zmq_setsockopt(peer, ZMQ_SNDTIMEO, &stuck_ms, sizeof stuck_ms);
+    zmq_setsockopt(peer, ZMQ_LINGER, &at_once, sizeof at_once);
+    assert_int_equal(wire_bind(&server, ipc_endpoint, why), 0);
+    assert_int_equal(zmq_connect(peer, ipc_endpoint), 0);
+    int sent = 0;
+    while (sent < FRAMES && zmq_send(peer, bytes, sizeof bytes, 0) >= 0)
+        sent++;
+    assert_in_range(sent, 1, FRAMES_IN_MEMORY);
+    for (int i = 0; i < sent; i++)
+        expect_frame(server);
+    zmq_close(peer);
+    zmq_ctx_term(context);
+    wire_close(&server, 0);
+}
+
 static void what_was_sent_before_closing_arrives(void **state)
 {
     (void)state;
@@ -423,6 +449,7 @@ int main(void)
         cmocka_unit_test(bad_endpoints_open_nothing),
         cmocka_unit_test(sending_to_nobody_is_told),
         cmocka_unit_test(a_peer_that_went_away_is_unreachable),
+        cmocka_unit_test(what_nobody_reads_is_bounded),
         cmocka_unit_test(what_was_sent_before_closing_arrives),
         cmocka_unit_test(the_largest_frame_passes_and_a_larger_one_does_not),
         cmocka_unit_test(messages_of_several_frames_are_refused_and_the_next_is_taken),
