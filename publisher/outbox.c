@@ -67,10 +67,8 @@ int outbox_error(outbox_t *o, int rc, const char *what)
     }
     if (r == -EIO)
         o->failed = r;
-    if (r == -ENOSPC) {
-        o->full = true;
-        outbox_reserve_free(o);
-    }
+    if (r == -ENOSPC)
+        outbox_disk_full(o);
     return r;
 }
 
@@ -315,14 +313,18 @@ int outbox_commit(outbox_t *o)
     int r = o->failed < 0 ? o->failed : write_and_commit(o);
     if (r < 0) {
         outbox_rollback(o);
+        /* The reserve is free now. What the WAL holds goes first, and its place is there for the next round.
+         */
+        if (r == -ENOSPC && outbox_checkpoint(o) == -EIO)
+            r = -EIO;
         return r;
     }
     o->committed = o->now;
     o->dirty = false;
     o->bytes_known = false;
     o->commit_ms = clock_ms();
-    /* On a full disk each round's pages go back at once, so that the WAL does not grow. */
-    if (o->wal_frames >= CHECKPOINT_FRAMES || (o->full && o->wal_frames > 0))
+    /* Without the whole reserve each round's pages go to their places at once: the WAL does not grow. */
+    if (o->wal_frames >= CHECKPOINT_FRAMES || (o->reserve_bytes < RESERVE_BYTES && o->wal_frames > 0))
         r = outbox_checkpoint(o);
     return r;
 }

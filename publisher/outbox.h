@@ -17,6 +17,9 @@
 
 #include "common/core/delivery.h"
 
+/* Bodies of one round: who fills one stops about here, so that a reserve of the disk can be large enough. */
+enum { ROUND_BYTES_MAX = 4 * 1024 * 1024 };
+
 typedef struct outbox outbox_t;
 
 typedef struct {

@@ -22,7 +22,9 @@ enum {
     CHECKPOINT_IDLE_FRAMES = 100,
     IDLE_MS = 100, /* since the last commit */
     WAL_BYTES_KEPT = 16 * 1024 * 1024,
-    RESERVE_BYTES = 8 * 1024 * 1024,
+    /* Enough to move all that the WAL may hold when the disk is full to the end of the file,
+       CHECKPOINT_FRAMES and the pages of one more round, and then to write a round of deletions. */
+    RESERVE_BYTES = 12 * 1024 * 1024,
     PROBE_MS = 500,
     HISTORY_BYTES_MAX = 4096,
     CLIENTS_KEPT = 10000,
@@ -104,9 +106,11 @@ struct outbox {
     buffer_t row; /* body of the last row that was found */
     int wal_frames;
     int64_t commit_ms; /* of the last one */
-    int64_t bytes_max, bytes;
+    int64_t bytes_max;
+    int64_t bytes, bytes_free; /* of the file: in use; freed, and to be used again */
     bool bytes_known;
-    bool full; /* the disk was, and no probe has succeeded since */
+    int64_t reserve_bytes; /* that are there */
+    bool full;             /* the disk was, and no probe has succeeded since */
     int64_t probe_ms;
     int failed; /* -EIO: nothing is written any more */
     char why[WHY_BYTES];
@@ -128,7 +132,8 @@ int outbox_streams_load(outbox_t *o);
 
 /* outbox_space.c: a file that takes up room on the disk until the disk is full, so that there is something to
  * free for the deletions that make room again. */
-int outbox_reserve_make(outbox_t *o);
+void outbox_reserve_make(outbox_t *o);
+void outbox_disk_full(outbox_t *o);
 void outbox_reserve_free(outbox_t *o);
 
 #endif

@@ -403,8 +403,8 @@ int outbox_open(outbox_t **ret, const char *path, const char *const *legs, size_
     o->path = strdup(path);
     o->reserve_path = o->path ? sqlite3_mprintf("%s.reserve", path) : NULL;
     int r = o->reserve_path ? open_all(o, legs, legs_count) : outbox_error(o, SQLITE_NOMEM, "opening it");
-    if (r == 0 && !o->look && outbox_reserve_make(o) < 0)
-        o->full = true;
+    if (r == 0 && !o->look)
+        outbox_reserve_make(o);
     if (r < 0) {
         snprintf(why, WHY_BYTES, "%s", o->why);
         outbox_close(&o, false);

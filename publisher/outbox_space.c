@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -26,37 +27,39 @@ void outbox_idle(outbox_t *o)
         outbox_checkpoint(o);
 }
 
-int outbox_reserve_make(outbox_t *o)
+static int allocate(const char *path, int64_t bytes)
 {
-    int fd = open(o->reserve_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    int r = -posix_fallocate(fd, 0, RESERVE_BYTES);
+    int r = -posix_fallocate(fd, 0, bytes);
     close(fd);
     if (r < 0)
-        unlink(o->reserve_path);
+        unlink(path);
     return r;
+}
+
+/* As much of RESERVE_BYTES as can be had while a round's worth stays free. */
+void outbox_reserve_make(outbox_t *o)
+{
+    struct stat st;
+    struct statvfs fs;
+    int64_t held = stat(o->reserve_path, &st) == 0 ? st.st_size : 0;
+
+    if (statvfs(o->path, &fs) < 0)
+        return;
+    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize + (uint64_t)held;
+    for (int64_t bytes = RESERVE_BYTES; bytes > held && bytes >= RESERVE_BYTES / 4; bytes /= 2)
+        if (free_bytes >= (uint64_t)(bytes + ROUND_BYTES_MAX) && allocate(o->reserve_path, bytes) == 0)
+            held = bytes;
+    o->reserve_bytes = held;
 }
 
 void outbox_reserve_free(outbox_t *o)
 {
+    o->reserve_bytes = 0;
     if (!o->look)
         unlink(o->reserve_path);
-}
-
-/* The disk was full: is there room again? The reserve, made anew, is the proof. */
-static void probe(outbox_t *o)
-{
-    struct statvfs fs;
-    int64_t now_ms = clock_ms();
-
-    if (now_ms < o->probe_ms)
-        return;
-    o->probe_ms = now_ms + PROBE_MS;
-    if (statvfs(o->path, &fs) < 0 || (uint64_t)fs.f_bavail * fs.f_frsize < 2 * (uint64_t)RESERVE_BYTES)
-        return;
-    if (outbox_reserve_make(o) == 0)
-        o->full = false;
 }
 
 static int64_t ask_pages(outbox_t *o, statement_t which)
@@ -67,20 +70,48 @@ static int64_t ask_pages(outbox_t *o, statement_t which)
     return pages;
 }
 
-static int64_t bytes_used(outbox_t *o)
+static void measure(outbox_t *o)
 {
-    if (!o->bytes_known) {
-        o->bytes = (ask_pages(o, ST_PAGES) - ask_pages(o, ST_PAGES_FREE)) * PAGE_BYTES;
-        o->bytes_known = true;
-    }
-    return o->bytes;
+    if (o->bytes_known)
+        return;
+    o->bytes_free = ask_pages(o, ST_PAGES_FREE) * PAGE_BYTES;
+    o->bytes = ask_pages(o, ST_PAGES) * PAGE_BYTES - o->bytes_free;
+    o->bytes_known = true;
+}
+
+/* What goes into freed pages inside the file makes no file larger: they do as well as a reserve, and where an
+ * outbox has filled its disk, there are many of them long before there is much beside it. */
+static bool is_safe(outbox_t *o)
+{
+    measure(o);
+    return o->reserve_bytes + o->bytes_free >= RESERVE_BYTES;
+}
+
+/* The disk was full: is there room again? */
+static void probe(outbox_t *o)
+{
+    int64_t now_ms = clock_ms();
+    if (now_ms < o->probe_ms)
+        return;
+    o->probe_ms = now_ms + PROBE_MS;
+    outbox_reserve_make(o);
+    o->full = !is_safe(o);
 }
 
 bool outbox_has_room(outbox_t *o)
 {
     if (o->full)
         probe(o);
-    return o->failed == 0 && !o->full && bytes_used(o) < o->bytes_max;
+    else
+        o->full = !is_safe(o);
+    return o->failed == 0 && !o->full && o->bytes < o->bytes_max;
+}
+
+void outbox_disk_full(outbox_t *o)
+{
+    o->full = true;
+    o->probe_ms = clock_ms() + PROBE_MS;
+    outbox_reserve_free(o);
 }
 
 static int64_t oldest_ms(outbox_t *o)
@@ -99,7 +130,8 @@ void outbox_gauges(outbox_t *o, outbox_gauges_t *ret)
 {
     ret->rows = o->committed.rows + o->committed.dead;
     ret->dead = o->committed.dead;
-    ret->bytes = bytes_used(o);
+    measure(o);
+    ret->bytes = o->bytes;
     ret->oldest_ms = oldest_ms(o);
 }
 

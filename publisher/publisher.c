@@ -161,6 +161,22 @@ static void show_progress(publisher_t *p, bool final)
         p->shown = sum;
 }
 
+static void tell_room(publisher_t *p)
+{
+    outbox_gauges_t g;
+    bool room = outbox_has_room(p->outbox);
+    if (room == p->had_room)
+        return;
+    p->had_room = room;
+    outbox_gauges(p->outbox, &g);
+    if (room)
+        log_limited(LOG_INFO, "there is room for new messages again");
+    else if (g.bytes >= p->settings->outbox_max)
+        log_limited(LOG_WARN, "no new messages are taken: the outbox has %lld bytes", (long long)g.bytes);
+    else
+        log_limited(LOG_WARN, "no new messages are taken: the disk of the outbox is full");
+}
+
 static int64_t sooner(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -200,6 +216,7 @@ static int turn(publisher_t *p)
     clients_tick(&p->clients);
     if (!p->more && p->all_in)
         outbox_idle(p->outbox);
+    tell_room(p);
     rate_add(&p->published_rate, p->loop.now_ms, p->round.counts.published);
     rate_add(&p->acked_rate, p->loop.now_ms, p->round.counts.acked);
     show_progress(p, false);
@@ -310,6 +327,7 @@ int publisher_open(publisher_t **ret, const settings_t *settings, int signals_fd
     p->sources.item = -1;
     p->signals_fd = signals_fd;
     p->signals_item = loop_add_fd(&p->loop, signals_fd);
+    p->had_room = true;
     p->start_ms = p->awake_ms = p->loop.now_ms;
     int r = open_parts(p, why);
     if (r < 0) {

@@ -29,7 +29,8 @@ typedef struct {
     int64_t awake_ms;       /* when something could expire last */
     bool all_in;            /* of this turn: nothing of the consumers waits to be taken */
     bool may_expire;
-    bool more;  /* the next turn has work that nothing will wake it for */
+    bool more; /* the next turn has work that nothing will wake it for */
+    bool had_room;
     bool stuck; /* steps wait for room on the disk */
     bool draining;
     int64_t drain_until_ms;

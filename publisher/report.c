@@ -81,6 +81,7 @@ static void fill_status(const publisher_t *p, metrics_t *m)
     report_outbox(p->outbox, m);
     metrics_int(m, (int64_t)p->dead_at_start, "dead_at_start");
     metrics_int(m, p->settings->outbox_max, "outbox_max_bytes");
+    metrics_int(m, !p->had_room, "outbox_full");
     fill_memory(p, m);
     metrics_real(m, rate_per_s(&p->published_rate), "rate.published");
     metrics_real(m, rate_per_s(&p->acked_rate), "rate.acked");

@@ -71,6 +71,11 @@ static int grow_inserts(round_t *r)
     return 0;
 }
 
+bool round_takes_more(const round_t *r)
+{
+    return r->failed == 0 && r->bodies.len < ROUND_BYTES_MAX;
+}
+
 int round_insert(round_t *r, size_t at, uint64_t *ret_id)
 {
     uint64_t id = 0;
@@ -186,9 +191,9 @@ static uint64_t dispatch_target(const round_t *r, bool writes)
     return head + r->dispatch_ahead;
 }
 
-static int write_notes(round_t *r)
+static int write_notes(round_t *r, uint32_t first, uint32_t end)
 {
-    for (uint32_t i = 0; i < r->steps_count; i++) {
+    for (uint32_t i = first; i < end; i++) {
         const round_step_t *s = &r->steps[i];
         if (s->text_len == 0 || r->codes[i] == STEP_STALE || r->codes[i] == STEP_GONE || r->texts.failed)
             continue;
@@ -199,7 +204,7 @@ static int write_notes(round_t *r)
     return 0;
 }
 
-static int write_changes(round_t *r, const delivery_change_t *changes, size_t n, uint64_t dispatch_to)
+static int write_changes(round_t *r, const delivery_change_t *changes, size_t n)
 {
     int error = open_round(r);
     for (size_t i = 0; error == 0 && i < n; i++) {
@@ -208,10 +213,6 @@ static int write_changes(round_t *r, const delivery_change_t *changes, size_t n,
         if (error == -ENOENT)
             error = 0;
     }
-    if (error == 0 && r->texts.len > 0)
-        error = write_notes(r);
-    if (error == 0 && dispatch_to > 0)
-        error = outbox_dispatch(r->outbox, dispatch_to);
     return error;
 }
 
@@ -268,14 +269,19 @@ static void undo(round_t *r)
     forget_round(r);
 }
 
-int round_commit(round_t *r)
+/* All that is staged, with the notes of the steps first..end-1. */
+static int commit_steps(round_t *r, uint32_t first, uint32_t end)
 {
     size_t n;
     const delivery_change_t *changes = delivery_staged(r->delivery, &n);
     uint64_t dispatch_to = dispatch_target(r, n > 0 || r->open);
     int error = r->failed;
     if (error == 0 && (n > 0 || r->open || dispatch_to > 0)) {
-        error = write_changes(r, changes, n, dispatch_to);
+        error = write_changes(r, changes, n);
+        if (error == 0 && r->texts.len > 0)
+            error = write_notes(r, first, end);
+        if (error == 0 && dispatch_to > 0)
+            error = outbox_dispatch(r->outbox, dispatch_to);
         if (error == 0) {
             error = outbox_commit(r->outbox);
             r->open = false;
@@ -293,15 +299,28 @@ int round_commit(round_t *r)
     return 0;
 }
 
+int round_commit(round_t *r)
+{
+    return commit_steps(r, 0, r->steps_count);
+}
+
 int round_again(round_t *r)
 {
-    for (uint32_t i = 0; i < r->steps_count && r->failed == 0; i++)
-        stage(r, i);
-    return round_commit(r);
+    enum { PIECE = 256 };
+    int error = 0;
+    do {
+        uint32_t end = r->again_from + PIECE < r->steps_count ? r->again_from + PIECE : r->steps_count;
+        for (uint32_t i = r->again_from; i < end && r->failed == 0; i++)
+            stage(r, i);
+        error = commit_steps(r, r->again_from, end);
+        if (error == 0)
+            r->again_from = end;
+    } while (error == 0 && r->again_from < r->steps_count);
+    return error;
 }
 
 void round_end(round_t *r)
 {
-    r->steps_count = 0;
+    r->steps_count = r->again_from = 0;
     buffer_clear(&r->texts);
 }

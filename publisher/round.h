@@ -7,8 +7,9 @@
  * go round_end                                 forgets the answers, for the next round
  *
  * A round that failed for want of space (-ENOSPC) is undone, but for the steps: a consumer waits for their
- * answer, and deletions are what makes room. round_again() stages them anew, without what was new. Any other
- * failure is the end of this process. */
+ * answer, and deletions are what makes room. round_again() stages them anew, without what was new, and
+ * commits them in small pieces, which fit where a whole round does not. Any other failure is the end of this
+ * process. */
 #ifndef MANDRILL_ROUND_H
 #define MANDRILL_ROUND_H
 
@@ -54,6 +55,7 @@ typedef struct {
     round_step_t *steps;
     uint8_t *codes; /* step_code_t, in the order of the steps */
     uint32_t steps_count;
+    uint32_t again_from;    /* steps before it are committed, of a round that is done again */
     uint32_t deleted_alone; /* without an entry in memory */
     buffer_t texts;
     void (*inserted)(void *arg, const round_insert_t *insert,
@@ -67,6 +69,8 @@ int round_init(round_t *r, outbox_t *outbox, delivery_t *delivery, backlog_t *ba
 void round_done(round_t *r);
 void round_time(round_t *r, int64_t now_ms, int64_t now_us, int64_t wall_ms);
 
+/* It has not failed, and its bodies have not reached ROUND_BYTES_MAX. */
+bool round_takes_more(const round_t *r);
 /* Appends the body that was written to r->bodies from `at` on. 0 or -errno; after a failure the round fails.
  */
 int round_insert(round_t *r, size_t at, uint64_t *ret_id);

@@ -74,7 +74,7 @@ static void fill_load(sources_t *s, bool in_order)
     }
     if (s->total - s->position < n)
         n = s->total - s->position;
-    for (uint64_t i = 0; i < n && s->round->failed == 0; i++) {
+    for (uint64_t i = 0; i < n && round_takes_more(s->round); i++) {
         size_t at = s->round->bodies.len;
         make_name(&s->random, name);
         if (body_make(name, 11, s->settings->domain, s->round->wall_ms, s->settings->pad, &s->round->bodies,
@@ -134,7 +134,7 @@ static void fill_lines(sources_t *s)
     size_t len;
     uint64_t before = s->lines.number;
     line_reader_more(&s->lines);
-    for (uint32_t i = 0; i < s->settings->batch && s->round->failed == 0; i++) {
+    for (uint32_t i = 0; i < s->settings->batch && round_takes_more(s->round); i++) {
         int r = line_reader_next(&s->lines, &line, &len);
         if (r == 0)
             break;

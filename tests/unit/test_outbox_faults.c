@@ -16,7 +16,7 @@ static bool reserve_there(const fixture_t *f)
     char path[128];
     struct stat st;
     snprintf(path, sizeof path, "%s.reserve", f->path);
-    return stat(path, &st) == 0 && (int64_t)st.st_blocks * 512 >= 8 * 1024 * 1024;
+    return stat(path, &st) == 0 && (int64_t)st.st_blocks * 512 >= 12 * 1024 * 1024;
 }
 
 static void each_commit_is_one_sync(void **state)
