@@ -149,7 +149,7 @@ static void test_bad_bodies_are_refused_and_good_ones_stored(void **state)
     batch_end(&batch);
     fake_send_buffer(&f, &b);
     fake_recv(&f, CMD_CONFIRM);
-    assert_int_equal(decode_confirm(f.frame, f.len, &c, refusals), NAMES_COUNT + 1 - 3);
+    assert_int_equal(decode_confirm(f.room->frame, f.len, &c, refusals), NAMES_COUNT + 1 - 3);
     assert_int_equal(c.stored, 3);
     static const unsigned REFUSED[] = {1, 2, 4, 5, 6, 7, 9};
     for (unsigned i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {

@@ -6,15 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAY_EVERY_MS = 500, GIVEN_MAX = 4 * RECORDS_MAX };
+enum { SAY_EVERY_MS = 500 };
 
 void fake_raw(fake_t *f, rig_t *rig, const char *endpoint)
 {
     *f = (fake_t){.rig = rig, .socket = rig_dealer(rig, endpoint), .next_no = 1};
-    zmq_msg_init(&f->message);
-    f->deliveries = malloc(GIVEN_MAX * sizeof *f->deliveries);
-    f->tasks = malloc(GIVEN_MAX * sizeof *f->tasks);
-    assert_true(f->deliveries != NULL && f->tasks != NULL);
+    f->room = rig_alloc(rig, sizeof *f->room);
 }
 
 static void say_hello(fake_t *f)
@@ -54,14 +51,10 @@ void fake_worker(fake_t *f, rig_t *rig, const char *endpoint, const char *kind, 
 
 void fake_close(fake_t *f)
 {
-    if (f->socket != NULL)
-        zmq_msg_close(&f->message);
     rig_close(f->rig, f->socket);
-    free(f->deliveries);
-    free(f->tasks);
+    rig_free(f->rig, f->room);
     f->socket = NULL;
-    f->deliveries = NULL;
-    f->tasks = NULL;
+    f->room = NULL;
 }
 
 void fake_bye(fake_t *f)
@@ -112,13 +105,13 @@ static void keep_given(fake_t *f, int command)
     int n;
 
     if (command == CMD_DELIVER) {
-        assert_true(f->deliveries_count + RECORDS_MAX <= GIVEN_MAX);
-        n = decode_deliver(f->frame, f->len, f->deliveries + f->deliveries_count);
+        assert_true(f->deliveries_count + RECORDS_MAX <= FAKE_GIVEN_MAX);
+        n = decode_deliver(f->room->frame, f->len, f->room->deliveries + f->deliveries_count);
         assert_true(n >= 0);
         f->deliveries_count += (size_t)n;
     } else if (command == CMD_TASKS) {
-        assert_true(f->tasks_count + RECORDS_MAX <= GIVEN_MAX);
-        n = decode_tasks(f->frame, f->len, &seen, f->tasks + f->tasks_count);
+        assert_true(f->tasks_count + RECORDS_MAX <= FAKE_GIVEN_MAX);
+        n = decode_tasks(f->room->frame, f->len, &seen, f->room->tasks + f->tasks_count);
         assert_true(n >= 0);
         f->tasks_count += (size_t)n;
     }
@@ -134,23 +127,23 @@ int fake_recv_any(fake_t *f, int timeout_ms)
         int64_t left_ms = until_ms - test_now_ms();
 
         keep_alive(f);
-        zmq_msg_close(&f->message);
-        zmq_msg_init(&f->message);
-        if (zmq_msg_recv(&f->message, f->socket, ZMQ_DONTWAIT) >= 0)
+        int got = zmq_recv(f->socket, f->room->frame, sizeof f->room->frame, ZMQ_DONTWAIT);
+        if (got >= 0) {
+            assert_true((size_t)got <= sizeof f->room->frame);
+            f->len = (size_t)got;
             break;
+        }
         if (left_ms <= 0)
             return -1;
         zmq_poll(&item, 1, left_ms < 100 ? left_ms : 100);
     }
-    f->frame = zmq_msg_data(&f->message);
-    f->len = zmq_msg_size(&f->message);
-    int command = proto_command(f->frame, f->len, &why);
+    int command = proto_command(f->room->frame, f->len, &why);
     if (command < 0)
         fail_msg("a program sent a malformed frame: %s", why);
     if (command == CMD_WHO && f->hello.session != 0)
         say_hello(f);
     if (command == CMD_WELCOME) {
-        assert_int_equal(decode_welcome(f->frame, f->len, &f->welcome), 0);
+        assert_int_equal(decode_welcome(f->room->frame, f->len, &f->welcome), 0);
         f->welcomed = true;
     }
     keep_given(f, command);
@@ -183,7 +176,7 @@ unsigned fake_recv_error(fake_t *f)
     error_t e;
 
     fake_recv(f, CMD_ERROR);
-    assert_int_equal(decode_error(f->frame, f->len, &e), 0);
+    assert_int_equal(decode_error(f->room->frame, f->len, &e), 0);
     return e.code;
 }
 
@@ -196,9 +189,9 @@ void fake_take(fake_t *f, delivery_record_t *ret, unsigned n)
 {
     while (f->deliveries_count < n)
         fake_recv(f, CMD_DELIVER);
-    memcpy(ret, f->deliveries, n * sizeof *ret);
+    memcpy(ret, f->room->deliveries, n * sizeof *ret);
     f->deliveries_count -= n;
-    memmove(f->deliveries, f->deliveries + n, f->deliveries_count * sizeof *ret);
+    memmove(f->room->deliveries, f->room->deliveries + n, f->deliveries_count * sizeof *ret);
 }
 
 step_code_t fake_step(fake_t *f, const delivery_record_t *d, uint8_t done, uint8_t bad, step_op_t op,
@@ -218,7 +211,7 @@ step_code_t fake_step(fake_t *f, const delivery_record_t *d, uint8_t done, uint8
     buffer_done(&b);
     do {
         fake_recv(f, CMD_SETTLED);
-        assert_int_equal(decode_settled(f->frame, f->len, &settled, &codes), 1);
+        assert_int_equal(decode_settled(f->room->frame, f->len, &settled, &codes), 1);
     } while (settled != no);
     return codes[0];
 }
@@ -232,9 +225,9 @@ void fake_take_tasks(fake_t *f, task_record_t *ret, unsigned n)
 {
     while (f->tasks_count < n)
         fake_recv(f, CMD_TASKS);
-    memcpy(ret, f->tasks, n * sizeof *ret);
+    memcpy(ret, f->room->tasks, n * sizeof *ret);
     f->tasks_count -= n;
-    memmove(f->tasks, f->tasks + n, f->tasks_count * sizeof *ret);
+    memmove(f->room->tasks, f->room->tasks + n, f->tasks_count * sizeof *ret);
 }
 
 void fake_result(fake_t *f, const task_record_t *t, outcome_t outcome)
@@ -287,7 +280,7 @@ void fake_confirm(fake_t *f, confirm_t *ret)
 
     assert_non_null(refusals);
     fake_recv(f, CMD_CONFIRM);
-    int rc = decode_confirm(f->frame, f->len, ret, refusals);
+    int rc = decode_confirm(f->room->frame, f->len, ret, refusals);
     free(refusals);
     assert_true(rc >= 0);
 }

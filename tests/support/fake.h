@@ -9,6 +9,14 @@
 #include "common/core/proto.h"
 #include "tests/support/rig.h"
 
+enum { FAKE_GIVEN_MAX = 4 * RECORDS_MAX };
+
+typedef struct {
+    uint8_t frame[FRAME_BYTES_MAX];
+    delivery_record_t deliveries[FAKE_GIVEN_MAX]; /* not yet taken, without their bodies */
+    task_record_t tasks[FAKE_GIVEN_MAX];
+} fake_room_t;
+
 typedef struct {
     rig_t *rig;
     void *socket;
@@ -18,13 +26,9 @@ typedef struct {
     bool welcomed;
     uint64_t next_no; /* of PROGRESS, RESULTS, PUBLISH: from 1 */
     int64_t said_ms;
-    zmq_msg_t message;
-    const void *frame; /* the last one that was received */
-    size_t len;
-    delivery_record_t *deliveries; /* not yet taken, without their bodies */
-    size_t deliveries_count;
-    task_record_t *tasks;
-    size_t tasks_count;
+    size_t len; /* of room->frame, the last one that was received */
+    size_t deliveries_count, tasks_count;
+    fake_room_t *room; /* the rig's */
 } fake_t;
 
 void fake_raw(fake_t *f, rig_t *rig, const char *endpoint);

@@ -167,7 +167,7 @@ json_t *status_query(rig_t *rig, const char *endpoint_name)
     fake_send_buffer(&f, &b);
     buffer_done(&b);
     if (fake_recv_within(&f, CMD_REPORT, STATUS_MS)) {
-        assert_int_equal(decode_report(f.frame, f.len, &text), 0);
+        assert_int_equal(decode_report(f.room->frame, f.len, &text), 0);
         answer = json_loadb(text.bytes, text.len, 0, NULL);
         assert_non_null(answer);
     }

@@ -57,6 +57,8 @@ int rig_teardown(void **state)
     for (size_t i = 0; i < RIG_SOCKETS_MAX; i++)
         if (rig->sockets[i] != NULL)
             zmq_close(rig->sockets[i]);
+    for (size_t i = 0; i < RIG_SOCKETS_MAX; i++)
+        free(rig->memory[i]);
     if (rig->zmq != NULL)
         zmq_ctx_term(rig->zmq);
     guard_close(rig->guard, rig->guard_pid);
@@ -127,31 +129,59 @@ char *rig_path(const rig_t *rig, const char *name, char *path)
     return path;
 }
 
+/* A free place in a table of the rig. */
+static void **vacancy(void **table)
+{
+    for (size_t i = 0; i < RIG_SOCKETS_MAX; i++)
+        if (table[i] == NULL)
+            return &table[i];
+    fail_msg("more than %d peers in one test", RIG_SOCKETS_MAX);
+    return NULL;
+}
+
+static void vacate(void **table, const void *what)
+{
+    for (size_t i = 0; i < RIG_SOCKETS_MAX; i++)
+        if (table[i] == what)
+            table[i] = NULL;
+}
+
+void *rig_alloc(rig_t *rig, size_t size)
+{
+    void **place = vacancy(rig->memory);
+
+    *place = malloc(size);
+    assert_non_null(*place);
+    return *place;
+}
+
+void rig_free(rig_t *rig, void *memory)
+{
+    vacate(rig->memory, memory);
+    free(memory);
+}
+
 void *rig_dealer(rig_t *rig, const char *endpoint)
 {
     const int none = 0;
-    size_t place = 0;
+    void **place = vacancy(rig->sockets);
 
     if (rig->zmq == NULL)
         rig->zmq = zmq_ctx_new();
     assert_non_null(rig->zmq);
-    while (place < RIG_SOCKETS_MAX && rig->sockets[place] != NULL)
-        place++;
-    assert_true(place < RIG_SOCKETS_MAX);
-    rig->sockets[place] = zmq_socket(rig->zmq, ZMQ_DEALER);
-    assert_non_null(rig->sockets[place]);
-    zmq_setsockopt(rig->sockets[place], ZMQ_LINGER, &none, sizeof none);
-    assert_int_equal(zmq_connect(rig->sockets[place], endpoint), 0);
-    return rig->sockets[place];
+    *place = zmq_socket(rig->zmq, ZMQ_DEALER);
+    assert_non_null(*place);
+    zmq_setsockopt(*place, ZMQ_LINGER, &none, sizeof none);
+    assert_int_equal(zmq_connect(*place, endpoint), 0);
+    return *place;
 }
 
 void rig_close(rig_t *rig, void *socket)
 {
-    for (size_t i = 0; i < RIG_SOCKETS_MAX; i++)
-        if (socket != NULL && rig->sockets[i] == socket) {
-            zmq_close(socket);
-            rig->sockets[i] = NULL;
-        }
+    if (socket == NULL)
+        return;
+    vacate(rig->sockets, socket);
+    zmq_close(socket);
 }
 
 process_t *rig_program(rig_t *rig, const char *name, const char *program, const char *const *arguments)

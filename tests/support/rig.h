@@ -22,6 +22,7 @@ typedef struct {
     char dir[64];
     void *zmq; /* the context of raw peers, made when first asked for */
     void *sockets[RIG_SOCKETS_MAX];
+    void *memory[RIG_SOCKETS_MAX];
     process_t *processes[RIG_PROCESSES_MAX];
     size_t processes_count;
     rig_endpoint_t endpoints[RIG_ENDPOINTS_MAX];
@@ -51,6 +52,9 @@ char *rig_path(const rig_t *rig, const char *name, char *path);
 /* A DEALER connected to an endpoint, closed at the end of the test or by rig_close (which takes NULL). */
 void *rig_dealer(rig_t *rig, const char *endpoint);
 void rig_close(rig_t *rig, void *socket);
+/* Memory that is freed at the end of the test, or by rig_free. */
+void *rig_alloc(rig_t *rig, size_t size);
+void rig_free(rig_t *rig, void *memory);
 
 /* A program of the build by its name ("mandrill-publisher"), or any by its whole path, not yet started.
  * `name` is unique in the test. */
