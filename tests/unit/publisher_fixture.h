@@ -55,6 +55,7 @@ static inline delivery_gauges_t gauges(const world_t *w)
 static inline int world_open(void **state)
 {
     world_t *w = calloc(1, sizeof *w);
+    *state = w;
     if (fixture_open((void **)&w->f) < 0)
         return -1;
     w->now_ms = 1000;
@@ -67,7 +68,6 @@ static inline int world_open(void **state)
         .max_deliveries = 5,
     };
     open_world(w);
-    *state = w;
     return 0;
 }
 

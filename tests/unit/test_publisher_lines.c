@@ -24,13 +24,13 @@ static int setup(void **state)
 {
     world_t *w = calloc(1, sizeof *w);
     int ends[2];
+    *state = w;
     if (pipe(ends) < 0)
         return -1;
     w->stdin_kept = dup(STDIN_FILENO);
     dup2(ends[0], STDIN_FILENO);
     close(ends[0]);
     w->feed = ends[1];
-    *state = w;
     return line_reader_open(&w->lines, "-", why);
 }
 
