@@ -115,6 +115,11 @@ bool backlog_waits(const backlog_t *b)
     return !backlog_in_order(b) && delivery_room(b->delivery) > 0;
 }
 
+static bool may_be_out(const backlog_t *b, uint64_t id)
+{
+    return backlog_in_limbo(b) && id <= b->maybe_out.end;
+}
+
 int backlog_find(backlog_t *b, uint64_t id, outbox_row_t *ret_row, int64_t now_ms)
 {
     int r = outbox_find(b->outbox, id, ret_row);
@@ -126,11 +131,27 @@ int backlog_find(backlog_t *b, uint64_t id, outbox_row_t *ret_row, int64_t now_m
     m.body_len = 0;
     if (ret_row->dead) {
         m.state = MESSAGE_DEAD;
-    } else if (backlog_in_limbo(b) && id <= b->maybe_out.end) {
+    } else if (may_be_out(b, id) && m.wait_ms == 0) {
+        /* One whose delay is not over was given back and is not out; its delay goes on. */
         m.state = MESSAGE_LIMBO;
         m.wait_ms = b->limbo_until_ms > now_ms ? b->limbo_until_ms - now_ms : 1;
     }
     return delivery_add(b->delivery, &m, now_ms);
+}
+
+int backlog_claim(backlog_t *b, const uint64_t *ids, size_t n, int64_t now_ms)
+{
+    outbox_row_t row;
+    for (size_t i = 0; i < n; i++) {
+        if (!may_be_out(b, ids[i]) || delivery_has(b->delivery, ids[i]))
+            continue;
+        int r = backlog_find(b, ids[i], &row, now_ms);
+        if (r == -ENOSPC)
+            break;
+        if (r < 0 && r != -ENOENT && r != -EINVAL)
+            return r;
+    }
+    return 0;
 }
 
 int64_t backlog_next_ms(const backlog_t *b)

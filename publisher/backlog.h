@@ -36,6 +36,10 @@ bool backlog_waits(const backlog_t *b);
 /* Brings the row into memory, whatever its place: 0, -ENOENT, -ENOSPC (the table is full), or what the outbox
  * fails with. ret_row is good for -ENOSPC too. */
 int backlog_find(backlog_t *b, uint64_t id, outbox_row_t *ret_row, int64_t now_ms);
+/* Rows that a consumer says it holds: brings those into memory that may be out since before a crash, so that
+ * they take their place in its window. Those that the table has no room for are left out. 0, or what the
+ * outbox fails with. */
+int backlog_claim(backlog_t *b, const uint64_t *ids, size_t n, int64_t now_ms);
 int64_t backlog_next_ms(const backlog_t *b);
 bool backlog_in_limbo(const backlog_t *b);
 

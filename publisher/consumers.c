@@ -9,6 +9,9 @@
 
 enum {
     BLOCKED_MS = 50,
+    /* What one turn gives out before it looks again at what has come in. */
+    GIVEN_A_TURN = 2 * RECORDS_MAX,
+    GIVEN_BYTES_A_TURN = 16 * FRAME_BYTES_FULL,
     /* PROGRESS frames of a round: server_receive takes no more. */
     ANSWERS_MAX = RECORDS_MAX,
 };
@@ -51,6 +54,8 @@ static int take_held(consumers_t *c, uint16_t session, const hello_t *h)
             rows[n++] = row;
     }
     qsort(rows, n, sizeof *rows, compare_rows);
+    /* The disk failing is for the round's commit to tell. */
+    round_fail(c->round, backlog_claim(c->round->backlog, rows, n, c->round->now_ms));
     delivery_session_holds(c->delivery, session, rows, n);
     free(rows);
     return 0;
@@ -225,12 +230,16 @@ int consumers_deliver(consumers_t *c, bool *ret_more, int64_t now_ms)
 {
     uint64_t id_max = outbox_dispatched_to(c->outbox);
     uint16_t session;
-    while ((session = delivery_best_session(c->delivery)) != DELIVERY_NO_SESSION) {
+    size_t messages = 0, bytes = 0;
+    while ((session = delivery_best_session(c->delivery)) != DELIVERY_NO_SESSION && messages < GIVEN_A_TURN &&
+           bytes < GIVEN_BYTES_A_TURN) {
         size_t n = delivery_take(c->delivery, session, id_max, c->batch, now_ms, c->items);
         if (n == 0)
             break;
         int sent = send_items(c, session, c->items, n);
         size_t given = sent > 0 ? (size_t)sent : 0;
+        messages += given;
+        bytes += c->frame.len;
         for (size_t i = 0; i < given; i++)
             c->redelivered += c->items[i].deliveries > 0;
         delivery_sent(c->delivery, c->items, given);

@@ -44,8 +44,8 @@ void consumers_close(consumers_t *c, int linger_ms);
 bool consumers_receive(consumers_t *c);
 /* SETTLED for what the round has committed. */
 void consumers_answer(consumers_t *c);
-/* Gives out what is READY, as far as dispatched_to is committed: 0, or what the outbox fails with. *ret_more:
- * what is left would be taken after another commit. */
+/* Gives out what is READY, as far as dispatched_to is committed and no more than a turn's share: 0, or what
+ * the outbox fails with. *ret_more: what is left would be taken in the next turn. */
 int consumers_deliver(consumers_t *c, bool *ret_more, int64_t now_ms);
 void consumers_tick(consumers_t *c, int64_t now_ms);
 int64_t consumers_next_ms(const consumers_t *c);

@@ -117,7 +117,12 @@ int outbox_insert(outbox_t *o, uint8_t legs, const void *body, size_t len, uint6
     sqlite3_stmt *st = o->statements[ST_INSERT];
     uint64_t id = ((uint64_t)o->epoch << EPOCH_SHIFT) + o->now.seq + 1;
 
-    assert(o->epoch > 0 && o->now.seq < SEQ_MAX);
+    assert(o->epoch > 0);
+    if (o->now.seq == SEQ_MAX) {
+        snprintf(o->why, sizeof o->why, "%.100s: this start has used all its ids, the next has new ones",
+                 o->path);
+        return -EOVERFLOW;
+    }
     sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
     sqlite3_bind_int(st, 2, legs);
     sqlite3_bind_blob(st, 3, body, (int)len, SQLITE_STATIC);

@@ -21,10 +21,11 @@ int outbox_checkpoint(outbox_t *o)
     return r == -ENOSPC ? 0 : r;
 }
 
-void outbox_idle(outbox_t *o)
+int outbox_idle(outbox_t *o)
 {
     if (o->wal_frames >= CHECKPOINT_IDLE_FRAMES && o->failed == 0 && clock_ms() - o->commit_ms >= IDLE_MS)
         outbox_checkpoint(o);
+    return o->failed;
 }
 
 static int allocate(const char *path, int64_t bytes)

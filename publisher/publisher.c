@@ -215,13 +215,13 @@ static int turn(publisher_t *p)
     consumers_tick(&p->consumers, p->loop.now_ms);
     clients_tick(&p->clients);
     if (!p->more && p->all_in)
-        outbox_idle(p->outbox);
+        r = outbox_idle(p->outbox);
     tell_room(p);
     rate_add(&p->published_rate, p->loop.now_ms, p->round.counts.published);
     rate_add(&p->acked_rate, p->loop.now_ms, p->round.counts.acked);
     show_progress(p, false);
     look_for_end(p);
-    return 0;
+    return r;
 }
 
 static void tell_end(publisher_t *p)

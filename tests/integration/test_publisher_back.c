@@ -92,6 +92,34 @@ static void test_an_extend_adopts_a_lease_from_before(void **state)
     rig_passed(rig);
 }
 
+/* What a consumer holds from before counts against its window, though nothing was said of it yet. */
+static void test_what_is_held_from_before_fills_the_window(void **state)
+{
+    rig_t *rig = *state;
+    fake_t f;
+    delivery_record_t d[2], next;
+
+    process_t *publisher = start_publisher(rig, 0, ARGS("--ack-deadline", "1h"));
+    publish_hosts(rig, 0, "web", 2);
+    fake_consumer(&f, rig, rig_endpoint(rig, "leases-0"), 2);
+    fake_take(&f, d, 2);
+    process_kill(publisher);
+    process_start(publisher);
+    /* These have never been out: they would go at once. */
+    publish_hosts(rig, 0, "db", 3);
+    const uint64_t held[] = {d[0].id.stream, d[0].id.seq, d[1].id.stream, d[1].id.seq};
+    f.held = held;
+    f.hello.held_count = 4;
+    f.welcomed = false;
+    fake_recv(&f, CMD_WELCOME);
+    assert_false(fake_given(&f, 300));
+    assert_int_equal(fake_step(&f, &d[0], SAVE | RESTART, 0, OP_NONE, 0), STEP_DONE);
+    fake_take(&f, &next, 1);
+    assert_true(next.id.stream != d[0].id.stream);
+    assert_false(fake_given(&f, 300));
+    rig_passed(rig);
+}
+
 static void test_what_had_not_gone_out_goes_at_once(void **state)
 {
     rig_t *rig = *state;
@@ -139,6 +167,7 @@ int main(void)
         RIG_TESTS(test_nothing_runs_twice),
         RIG_TESTS(test_a_leg_reported_done_is_not_given_again),
         RIG_TESTS(test_an_extend_adopts_a_lease_from_before),
+        RIG_TESTS(test_what_is_held_from_before_fills_the_window),
         RIG_TESTS(test_what_had_not_gone_out_goes_at_once),
         RIG_TESTS(test_a_clean_stop_leaves_nothing_waiting),
     };

@@ -100,6 +100,7 @@ static void failed_sync_ends_it(void **state)
     outbox_t *o = open_outbox(f);
     uint64_t id;
     insert_messages(o, 5);
+    assert_int_equal(outbox_idle(o), 0);
     sync_errno = EIO;
     assert_int_equal(outbox_begin(o), 0);
     assert_int_equal(outbox_insert(o, 3, "x", 1, &id), 0);
@@ -109,6 +110,7 @@ static void failed_sync_ends_it(void **state)
     sync_errno = 0;
     unsigned before = syncs;
     assert_int_equal(outbox_begin(o), -EIO);
+    assert_int_equal(outbox_idle(o), -EIO);
     assert_false(outbox_has_room(o));
     outbox_close(&o, true);
     assert_int_equal(syncs, before); /* closing does not try either */
