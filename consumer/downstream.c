@@ -59,7 +59,7 @@ static void take_held(downstream_t *d, uint32_t n, const hello_t *h)
     uint32_t lost = gather_worker_holds(d->options.gather, n, d->refs, h->held_count);
     roster_freed(d->options.roster, n, lost);
     if (lost > 0)
-        log_info("worker %u is back without %u of its tasks: they are given again", n, lost);
+        log_limited(LOG_INFO, "worker %u is back without %u of its tasks: they are given again", n, lost);
 }
 
 static unsigned join(downstream_t *d, uint32_t n, const hello_t *h, int leg, char *why)
@@ -75,7 +75,7 @@ static unsigned join(downstream_t *d, uint32_t n, const hello_t *h, int leg, cha
         return ERR_LIMIT;
     }
     d->workers[n] = (worker_t){.window = h->window};
-    log_info("worker %u (%s) serves leg %s, window %u", n, h->kind, h->leg, h->window);
+    log_limited(LOG_INFO, "worker %u (%s) serves leg %s, window %u", n, h->kind, h->leg, h->window);
     return 0;
 }
 
@@ -110,7 +110,8 @@ static void on_gone(void *arg, uint32_t n, bool said_bye)
     downstream_t *d = arg;
     uint32_t tasks = roster_outstanding(d->options.roster, n);
     const char *leg = legs_name(d->options.legs, roster_leg(d->options.roster, n));
-    log_line(said_bye ? LOG_INFO : LOG_WARN, "worker %u (%s) is gone: %u tasks go to others", n, leg, tasks);
+    log_limited(said_bye ? LOG_INFO : LOG_WARN, "worker %u (%s) is gone: %u tasks go to others", n, leg,
+                tasks);
     forget(d, n, !said_bye);
 }
 

@@ -96,7 +96,8 @@ static void on_gone(void *arg, uint32_t peer, bool said_bye)
             c->answers[i].peer = PEER_NONE;
     unblock(c, session);
     if (said_bye) {
-        log_info("a consumer says goodbye, it held %u messages", delivery_outstanding(c->delivery, session));
+        log_limited(LOG_INFO, "a consumer says goodbye, it held %u messages",
+                    delivery_outstanding(c->delivery, session));
         delivery_session_holds(c->delivery, session, NULL, 0);
     }
     delivery_session_drop(c->delivery, session);
@@ -107,7 +108,7 @@ static unsigned on_hello(void *arg, uint32_t peer, const hello_t *h, bool known,
     consumers_t *c = arg;
     uint16_t session = (uint16_t)peer;
     if (!known) {
-        log_info("a consumer has connected, window %u", h->window);
+        log_limited(LOG_INFO, "a consumer has connected, window %u", h->window);
         delivery_session_open(c->delivery, session, h->window);
     }
     set_window(c, session, h->window);

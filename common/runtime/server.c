@@ -203,7 +203,7 @@ static void drop_dead(server_t *s)
 {
     uint32_t peer;
     while ((peer = peers_dead(s->peers, s->loop->now_ms)) != PEER_NONE) {
-        log_warn("a %s has fallen silent", s->options.what);
+        log_limited(LOG_WARN, "a %s has fallen silent", s->options.what);
         s->events.gone(s->events.arg, peer, false);
         peers_drop(s->peers, peer);
     }

@@ -267,6 +267,38 @@ static void test_strangers_are_asked_who_they_are(void **state)
     rig_passed(rig);
 }
 
+/* One connection that begins session after session: its answers come, and the log stays short. */
+static void test_sessions_without_end_do_not_fill_the_log(void **state)
+{
+    enum { SESSIONS = 500, LINES_MAX = 100 };
+    rig_t *rig = *state;
+    fake_t f;
+    buffer_t hello;
+
+    process_t *publisher = start_publisher(rig, 0, NO_ARGS);
+    process_t *consumer = start_consumer(rig, 0, 1, NO_ARGS);
+    hello_t h = {.version_min = 1, .version_max = 1, .role = ROLE_CONSUMER, .window = 1};
+    buffer_init(&hello);
+    fake_raw(&f, rig, rig_endpoint(rig, "leases-0"));
+    for (h.session = 1; h.session <= SESSIONS; h.session++) {
+        encode_hello(&hello, &h, NULL);
+        fake_send_buffer(&f, &hello);
+        fake_recv(&f, CMD_WELCOME);
+    }
+    fake_close(&f);
+    h = (hello_t){.version_min = 1, .version_max = 1, .role = ROLE_WORKER, .kind = "k", .leg = "save"};
+    fake_raw(&f, rig, rig_endpoint(rig, "tasks-0"));
+    for (h.session = 1; h.session <= SESSIONS; h.session++) {
+        encode_hello(&hello, &h, NULL);
+        fake_send_buffer(&f, &hello);
+        fake_recv(&f, CMD_WELCOME);
+    }
+    assert_in_range(process_log_count(publisher, "\n"), 1, LINES_MAX);
+    assert_in_range(process_log_count(consumer, "\n"), 1, LINES_MAX);
+    buffer_done(&hello);
+    rig_passed(rig);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -278,6 +310,7 @@ int main(void)
         RIG_TESTS(test_other_versions_are_refused),
         RIG_TESTS(test_wrong_roles_and_kinds_are_refused),
         RIG_TESTS(test_strangers_are_asked_who_they_are),
+        RIG_TESTS(test_sessions_without_end_do_not_fill_the_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
