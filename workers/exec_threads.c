@@ -98,10 +98,14 @@ static bool threads_close(exec_t *e)
         p->at_work--;
     pthread_cond_broadcast(&p->more);
     pthread_mutex_unlock(&p->lock);
+    for (uint32_t i = 0; i < p->threads_count; i++) {
+        if (p->at_work > 0)
+            pthread_detach(p->threads[i]);
+        else
+            pthread_join(p->threads[i], NULL);
+    }
     if (p->at_work > 0)
         return false;
-    for (uint32_t i = 0; i < p->threads_count; i++)
-        pthread_join(p->threads[i], NULL);
     if (p->item >= 0)
         loop_remove(e->loop, p->item);
     if (p->event >= 0)

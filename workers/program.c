@@ -160,7 +160,7 @@ static void fill_options(runtime_options_t *o, const config_t *c, const worker_k
     o->consumers_count = config_list(c, "consumer", &o->consumers);
 }
 
-static int run(const config_t *c, const worker_kind_t *kind, bool check, int signals)
+static int run(const config_t *c, const worker_kind_t *kind, bool check, int signals, bool *ret_stuck)
 {
     char why[WHY_BYTES] = "";
     runtime_options_t options = {0};
@@ -170,9 +170,8 @@ static int run(const config_t *c, const worker_kind_t *kind, bool check, int sig
         fprintf(stderr, "mandrill-worker: %s\n", why);
         return error == -ERANGE ? EXIT_USAGE : EXIT_FAILURE;
     }
-    bool stuck = false;
-    const int code = check ? EXIT_SUCCESS : runtime_run(&options, signals, &stuck);
-    if (!stuck)
+    const int code = check ? EXIT_SUCCESS : runtime_run(&options, signals, ret_stuck);
+    if (!*ret_stuck)
         kind->close(&options.self);
     return code;
 }
@@ -193,7 +192,8 @@ int worker_main(int argc, char **argv)
                                       .examples = table.examples,
                                       .options = table.options,
                                       .options_count = table.count};
-    config_t *config = NULL;
+    static config_t *config; /* a stuck thread may still look into it when this returns */
+    bool stuck = false;
     const int loaded = config_load(&config, &program, argc, argv);
     if (loaded == CONFIG_EXIT)
         return EXIT_SUCCESS;
@@ -205,8 +205,9 @@ int worker_main(int argc, char **argv)
         log_level_t level = LOG_INFO;
         log_level_parse(config_text(config, "log-level"), &level);
         log_open(kind->leg, level);
-        code = run(config, kind, loaded == CONFIG_CHECK, signals);
+        code = run(config, kind, loaded == CONFIG_CHECK, signals, &stuck);
     }
-    config_destroy(&config);
+    if (!stuck)
+        config_destroy(&config);
     return code;
 }

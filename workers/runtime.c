@@ -193,8 +193,10 @@ static int open_all(runtime_t *rt, char *why)
 int runtime_run(const runtime_options_t *options, int signals, bool *ret_stuck)
 {
     char why[WHY_BYTES] = "no memory";
-    runtime_t *rt = calloc(1, sizeof *rt);
+    /* For the life of the process, as far as a stuck thread is concerned. */
+    static runtime_t *rt;
     int code = EXIT_FAILURE;
+    rt = calloc(1, sizeof *rt);
     if (rt != NULL) {
         rt->options = *options;
         rt->signals = signals;
@@ -217,5 +219,6 @@ int runtime_run(const runtime_options_t *options, int signals, bool *ret_stuck)
     held_done(&rt->tasks);
     free(rt->refs);
     free(rt);
+    rt = NULL;
     return code;
 }
