@@ -56,13 +56,18 @@ static void odd_close(void **self)
     *self = NULL;
 }
 
+/* How long the task takes. */
+static int time_of(const worker_task_t *t)
+{
+    return named(t, "slow") ? ODD_SLOW_MS : named(t, "parked") ? ODD_PARKED_MS : 0;
+}
+
 static void thread_run(void *self, const worker_task_t *t, worker_result_t *ret)
 {
     (void)self;
     while (named(t, "stuck"))
         pause();
-    if (named(t, "slow"))
-        poll(NULL, 0, ODD_SLOW_MS);
+    poll(NULL, 0, time_of(t));
     decide(t, ret);
 }
 
@@ -75,8 +80,7 @@ static int batch_run(void *self, const worker_task_t *tasks, uint32_t n, worker_
             log_error("the store is broken");
             return -EIO;
         }
-        if (named(&tasks[i], "slow"))
-            poll(NULL, 0, ODD_SLOW_MS);
+        poll(NULL, 0, time_of(&tasks[i]));
         full = full || named(&tasks[i], "full");
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -88,7 +92,7 @@ static int batch_run(void *self, const worker_task_t *tasks, uint32_t n, worker_
     return full ? ODD_PAUSE_MS : 0;
 }
 
-/* One slow task at a time is enough here; what is stuck is never heard of again. */
+/* What takes its time, a place each; what is stuck is never heard of again. */
 static const worker_task_t *slow[ODD_SLOTS];
 static int64_t slow_until_ms[ODD_SLOTS];
 
@@ -97,14 +101,14 @@ static void loop_start(void *self, const worker_task_t *t, int64_t now_ms, worke
     (void)self;
     if (named(t, "stuck"))
         return;
-    if (!named(t, "slow")) {
+    if (time_of(t) == 0) {
         give(sink, t);
         return;
     }
     for (int i = 0; i < ODD_SLOTS; i++) {
         if (slow[i] == NULL) {
             slow[i] = t;
-            slow_until_ms[i] = now_ms + ODD_SLOW_MS;
+            slow_until_ms[i] = now_ms + time_of(t);
             return;
         }
     }

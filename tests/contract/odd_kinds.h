@@ -5,12 +5,20 @@
 
 #include "workers/worker.h"
 
-enum { ODD_SLOW_MS = 40, ODD_WAIT_MS = 250, ODD_PAUSE_MS = 400, ODD_SLOTS = 8, ODD_BATCH = 16 };
+enum {
+    ODD_SLOW_MS = 40,
+    ODD_PARKED_MS = 1500,
+    ODD_WAIT_MS = 250,
+    ODD_PAUSE_MS = 400,
+    ODD_SLOTS = 8,
+    ODD_BATCH = 16
+};
 
 /* Begin of the name:
  *   gone    PERMANENT "it is gone"       again   TRANSIENT, not before ODD_WAIT_MS
  *   later   BLOCKED for ODD_WAIT_MS      long    PERMANENT with more text than fits, no UTF-8 at its end
- *   slow    OK after ODD_SLOW_MS         stuck   never
+ *   slow    OK after ODD_SLOW_MS         parked  OK after ODD_PARKED_MS
+ *   stuck   never
  *   full    batch: all BLOCKED, and nothing more for ODD_PAUSE_MS
  *   broken  batch: -EIO
  * Any other: OK. */

@@ -75,15 +75,36 @@ static void test_more_tasks_than_slots_wait(void **state)
 
     contract_spawn(c, "worker", endpoint, NO_ARGS);
     BOSS_UNTIL(b, b->workers_count == 1 && b->workers[0].welcomed);
-    boss_flood(b, 0, "slow", 1, b->workers[0].window);
+    boss_flood(b, 0, "parked", 1, ODD_SLOTS);
     boss_open(&second, endpoint);
-    /* Welcomed before the first ones are told of their smaller window. */
-    BOSS_UNTIL(&second, second.workers_count == 1 && second.workers[0].welcomed);
+    BOSS_UNTIL(b, (boss_turn(&second, 0), second.workers_count == 1 && second.workers[0].welcomed));
     boss_flood(&second, 0, "slow", 100, second.workers[0].window);
     BOSS_UNTIL(b,
                (boss_turn(&second, 0), b->workers[0].outstanding == 0 && second.workers[0].outstanding == 0));
     assert_int_equal(b->outcomes[OUTCOME_OK], ODD_SLOTS);
+    assert_int_equal(second.outcomes[OUTCOME_OK], ODD_SLOTS / 2);
     boss_close(&second);
+    rig_passed(c->rig);
+}
+
+/* What ends after another process stands where its consumer was is nobody's. */
+static void test_results_of_a_consumer_that_is_gone_are_dropped(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    char endpoint[RIG_ENDPOINT_MAX];
+    process_t *p = contract_start(c, "worker", NO_ARGS);
+
+    boss_flood(b, 0, "parked", 1, ODD_SLOTS / 2);
+    assert_int_equal(answer(b, "fine-1")->outcome, OUTCOME_OK); /* so they are at work */
+    snprintf(endpoint, sizeof endpoint, "%s", b->endpoint);
+    boss_close(b);
+    boss_open(b, endpoint);
+    BOSS_UNTIL(b, b->workers_count == 1 && b->workers[0].welcomed);
+    assert_int_equal(answer(b, "fine-2")->outcome, OUTCOME_OK);
+    assert_int_equal(contract_stop(c, p), 0); /* when they have ended */
+    assert_int_equal(process_log_count(p, "4 tasks are of a consumer that is gone"), 1);
+    assert_int_equal(b->results_count, 1);
     rig_passed(c->rig);
 }
 
@@ -193,6 +214,7 @@ int main(void)
     const struct CMUnitTest parallel[] = {
         cmocka_unit_test(test_slow_tasks_run_side_by_side),
         cmocka_unit_test(test_more_tasks_than_slots_wait),
+        cmocka_unit_test(test_results_of_a_consumer_that_is_gone_are_dropped),
         cmocka_unit_test(test_stuck_tasks_are_given_back_when_the_drain_times_out),
         cmocka_unit_test(test_a_second_signal_stops_at_once),
         cmocka_unit_test(test_what_is_in_flight_is_dumped_on_request),

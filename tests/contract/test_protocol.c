@@ -185,9 +185,19 @@ static void test_who_is_answered_with_all_that_is_held(void **state)
     boss_who(b, 0);
     BOSS_UNTIL(b, b->workers[0].hellos == 3);
     assert_int_equal(b->workers[0].hello.held_count, 0);
+    const uint64_t sixth = boss_ask(b, 0, 98, 1, "web-1");
+    BOSS_UNTIL(b, boss_result(b, sixth) != NULL);
+    assert_int_equal(b->results_count, 1);
+
+    /* TASKS say what is seen as well as PING. */
+    b->ping_ms = INT64_MAX;
+    b->workers[0].seen = boss_result(b, sixth)->no;
     const uint64_t last = boss_ask(b, 0, 99, 1, "web-1");
     BOSS_UNTIL(b, boss_result(b, last) != NULL);
-    assert_int_equal(b->results_count, 1);
+    boss_who(b, 0);
+    BOSS_UNTIL(b, b->workers[0].hellos == 4);
+    assert_int_equal(b->workers[0].hello.held_count, 1);
+    assert_true(boss_held(b, 0, last));
     rig_passed(c->rig);
 }
 
