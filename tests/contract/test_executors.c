@@ -95,13 +95,19 @@ static void test_results_of_a_consumer_that_is_gone_are_dropped(void **state)
     char endpoint[RIG_ENDPOINT_MAX];
     process_t *p = contract_start(c, "worker", NO_ARGS);
 
+    const uint64_t parked = b->next_ref;
     boss_flood(b, 0, "parked", 1, ODD_SLOTS / 2);
     assert_int_equal(answer(b, "fine-1")->outcome, OUTCOME_OK); /* so they are at work */
     snprintf(endpoint, sizeof endpoint, "%s", b->endpoint);
     boss_close(b);
     boss_open(b, endpoint);
+    b->next_ref = parked + 1000;
     BOSS_UNTIL(b, b->workers_count == 1 && b->workers[0].welcomed);
     assert_int_equal(answer(b, "fine-2")->outcome, OUTCOME_OK);
+    const unsigned hellos = b->workers[0].hellos;
+    boss_who(b, 0);
+    BOSS_UNTIL(b, b->workers[0].hellos > hellos);
+    assert_false(boss_held(b, 0, parked));
     assert_int_equal(contract_stop(c, p), 0); /* when they have ended */
     assert_int_equal(process_log_count(p, "4 tasks are of a consumer that is gone"), 1);
     assert_int_equal(b->results_count, 1);
