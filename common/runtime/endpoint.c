@@ -125,6 +125,12 @@ int endpoint_resolve(const char *endpoint, char (*ret)[ENDPOINT_TEXT], int max, 
         return 1;
     }
 
+    /* RFC 6761 section 6.3: this name always means this machine, also where no /etc/hosts says so. */
+    if (strcmp(tcp.host, "localhost") == 0) {
+        snprintf(ret[0], ENDPOINT_TEXT, TCP "127.0.0.1:%s", tcp.port);
+        return 1;
+    }
+
     const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
     error = getaddrinfo(tcp.host, NULL, &hints, &found);
