@@ -225,8 +225,11 @@ static void count_changes(round_t *r, const delivery_change_t *changes, size_t n
         c->died += changes[i].kind == CHANGE_BURY;
         for (uint8_t bit = 0, left = changes[i].newly_done; left != 0; bit++, left >>= 1)
             c->legs_done[bit] += left & 1;
-        if (changes[i].kind != CHANGE_MARK)
-            c->last_us = r->now_us;
+        if (changes[i].kind == CHANGE_MARK)
+            continue;
+        c->last_us = r->now_us;
+        if (c->first_us == 0) /* of an earlier start, before anything is new */
+            c->first_us = r->now_us;
     }
 }
 

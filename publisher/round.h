@@ -35,7 +35,7 @@ typedef struct {
     uint64_t published, acked, died;
     uint64_t legs_done[LEGS_MAX];
     uint64_t redelivered;
-    int64_t first_us, last_us; /* first message handed over, last one acked or dead; 0: none */
+    int64_t first_us, last_us; /* first message handed over (or settled), last one settled; 0: none */
     histogram_t latency;
 } round_counts_t;
 
