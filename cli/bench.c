@@ -6,6 +6,7 @@
 #include "cli/report.h"
 #include "cli/run.h"
 #include "common/core/message.h"
+#include "common/runtime/folder.h"
 #include "common/runtime/log.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -191,7 +192,7 @@ static int prepare_dir(bench_t *b, const config_t *config)
         return command_usage(&program, "--data: the path is too long");
     int r = 0;
     if (data)
-        r = dir_make(b->dir);
+        r = folder_make(b->dir);
     else if (!mkdtemp(b->dir))
         r = -errno;
     if (r < 0) {

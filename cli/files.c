@@ -7,39 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int make_one(const char *path)
-{
-    struct stat about;
-    /* Host names are nobody else's business. */
-    if (mkdir(path, 0700) == 0)
-        return 0;
-    if (errno != EEXIST)
-        return -errno;
-    if (stat(path, &about) != 0)
-        return -errno;
-    return S_ISDIR(about.st_mode) ? 0 : -ENOTDIR;
-}
-
-int dir_make(const char *path)
-{
-    char part[PATH_MAX];
-    size_t len = strlen(path);
-    if (len == 0)
-        return -ENOENT;
-    if (len >= sizeof(part))
-        return -ENAMETOOLONG;
-    for (size_t i = 1; i <= len; i++) {
-        if (i < len && path[i] != '/')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        int r = make_one(part);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
 int dir_remove(const char *path)
 {
     DIR *dir = opendir(path);

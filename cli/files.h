@@ -4,8 +4,6 @@
 
 #include <sys/types.h>
 
-/* Makes the directory and those above it, as far as they are missing. */
-int dir_make(const char *path);
 /* Removes a directory and the files in it; it holds no directories. */
 int dir_remove(const char *path);
 /* Takes the lock of a file, which is made when missing; it ends with this process. -EBUSY when another has

@@ -6,6 +6,7 @@
 #include "cli/summary.h"
 #include "cli/up_config.h"
 #include "common/core/message.h"
+#include "common/runtime/folder.h"
 #include "common/runtime/log.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -122,7 +123,7 @@ static int prepare(const up_settings_t *settings)
 {
     char lock[PATH_MAX];
     pid_t owner = 0;
-    int r = dir_make(settings->run_dir);
+    int r = folder_make(settings->run_dir);
     if (r < 0) {
         log_error("%s can't be made: %s", settings->run_dir, strerror(-r));
         return EXIT_FAILED;

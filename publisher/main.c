@@ -1,11 +1,11 @@
 /* mandrill-publisher: see docs/ARCHITECTURE.md. */
+#include "common/runtime/folder.h"
 #include "common/runtime/log.h"
 #include "common/runtime/signals.h"
 #include "publisher/inspect.h"
 #include "publisher/publisher.h"
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -54,9 +54,10 @@ int main(int argc, char **argv)
     if (code == EXIT_OK && mode == CONFIG_RUN && config_flag(config, "inspect")) {
         code = run_inspect(&settings);
     } else if (code == EXIT_OK && mode == CONFIG_RUN) {
-        /* The default directory is the program's own business, any other the user's. */
+        /* The default folder is the program's own business, any other the user's. When it cannot be made,
+         * opening the outbox says why. */
         if (!config_given(config, "outbox"))
-            mkdir("mandrill-data", 0700);
+            folder_make_for(settings.outbox);
         code = run(&settings, signals_fd);
     }
     config_destroy(&config);

@@ -1,6 +1,7 @@
 #include "cli/console.h"
 #include "cli/files.h"
 #include "common/runtime/clock.h"
+#include "common/runtime/folder.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -221,15 +222,15 @@ static void directories_are_made_and_removed(void **state)
     struct stat about;
     assert_non_null(mkdtemp(base));
     snprintf(path, sizeof(path), "%s/a//b/c/", base);
-    assert_int_equal(dir_make(path), 0);
-    assert_int_equal(dir_make(path), 0);
+    assert_int_equal(folder_make(path), 0);
+    assert_int_equal(folder_make(path), 0);
     assert_int_equal(stat(path, &about), 0);
     assert_true(S_ISDIR(about.st_mode));
     snprintf(path, sizeof(path), "%s/a/b/c/file", base);
     close(open(path, O_CREAT | O_WRONLY, 0600));
     snprintf(path, sizeof(path), "%s/a/b/c/file/d", base);
-    assert_int_equal(dir_make(path), -ENOTDIR);
-    assert_int_equal(dir_make(""), -ENOENT);
+    assert_int_equal(folder_make(path), -ENOTDIR);
+    assert_int_equal(folder_make(""), -ENOENT);
     for (const char *const *p = (const char *const[]){"/a/b/c", "/a/b", "/a", "", NULL}; *p; p++) {
         snprintf(path, sizeof(path), "%s%s", base, *p);
         assert_int_equal(dir_remove(path), 0);

@@ -7,6 +7,7 @@
  * One process writes a file: two writers in WAL mode can damage it. flock keeps the second away; SQLite's
  * exclusive locking mode would too, but then nobody could read the rows while the worker runs. */
 #include "common/runtime/clock.h"
+#include "common/runtime/folder.h"
 #include "common/runtime/log.h"
 #include "workers/worker.h"
 
@@ -88,16 +89,10 @@ static void save_close(void **self)
 /* The folder of the default path is ours to make; one that was asked for is made too, but no tree of them. */
 static int make_folder(const char *path, char *why)
 {
-    char folder[4096];
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL || slash == path)
-        return 0;
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
-    if (mkdir(folder, 0755) == 0 || errno == EEXIST)
-        return 0;
-    const int error = errno;
-    snprintf(why, WHY_BYTES, "%.100s: cannot make the folder: %s", folder, strerror(error));
-    return -error;
+    const int error = folder_make_for(path);
+    if (error != 0)
+        snprintf(why, WHY_BYTES, "%.100s: cannot make its folder: %s", path, strerror(-error));
+    return error;
 }
 
 static int take_lock(save_t *s, bool check, char *why)
