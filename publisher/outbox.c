@@ -49,7 +49,7 @@ int outbox_error(outbox_t *o, int rc, const char *what)
 
     switch (r) {
     case -EBUSY:
-        snprintf(o->why, sizeof o->why, "%.120s is in use by another publisher", o->path);
+        snprintf(o->why, sizeof o->why, "%.120s is in use by another process", o->path);
         break;
     case -EINVAL:
         snprintf(o->why, sizeof o->why, "%.120s is not a database", o->path);
