@@ -12,10 +12,12 @@ static void test_nothing_runs_twice(void **state)
     rig_t *rig = *state;
     process_t *publisher = start_publisher(rig, 0, ARGS("--ack-deadline", "4s"));
 
-    start_consumer(rig, 0, 1, ARGS("--extend", "1s", "--extend-every", "500ms"));
-    process_t *save = start_save(rig, 0, 1, NO_ARGS);
+    /* Two that hold some each and have room for more, so that what one holds could be given to the other. */
+    for (unsigned i = 0; i < 2; i++)
+        start_consumer(rig, i, 1, ARGS("--extend", "1s", "--extend-every", "500ms", "--window-max", "90"));
+    process_t *save = start_save(rig, 0, 2, NO_ARGS);
     process_t *restart =
-        start_restart(rig, 0, 1, ARGS("--slots", "4", "--simulate", "100..100", "--log-messages"));
+        start_restart(rig, 0, 2, ARGS("--slots", "4", "--simulate", "100..100", "--log-messages"));
     publish_hosts(rig, 0, "web", COUNT);
     for (unsigned done = 20; done <= 80; done += 30) {
         WAIT(process_log_count(restart, "Restarted ") >= done);
