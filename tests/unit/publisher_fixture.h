@@ -16,7 +16,7 @@ typedef struct {
     backlog_t backlog;
     round_t round;
     int64_t now_ms;
-    delivery_item_t items[64];
+    delivery_item_t items[1024];
 } world_t;
 
 static inline void open_world(world_t *w)

@@ -26,13 +26,19 @@ static void commit(world_t *w)
     round_end(&w->round);
 }
 
-/* n messages that are out. */
+/* n messages that are out, as items from 0 on. */
 static void lease(world_t *w, unsigned n)
 {
+    size_t out = 0;
     delivery_session_open(w->delivery, SESSION, 1000);
     insert(w, n);
-    commit(w);
-    assert_int_equal(take(w, 64), n);
+    for (size_t more = 1; more > 0; out += more) {
+        commit(w); /* dispatched_to rises with it */
+        more = delivery_take(w->delivery, SESSION, outbox_dispatched_to(w->outbox), n - out, w->now_ms,
+                             w->items + out);
+        delivery_sent(w->delivery, w->items + out, more);
+    }
+    assert_int_equal(out, n);
 }
 
 static uint32_t step(world_t *w, uint64_t id, uint64_t token, uint8_t done, step_op_t op, const char *text)
@@ -145,6 +151,39 @@ static void a_full_disk_keeps_the_steps(void **state)
     commit(w);
     assert_int_equal(gauges(w).ready, 1);
     assert_int_equal(scan_all(w->outbox).ids[2], TEST_EPOCH(1, 4));
+}
+
+/* Done again, a round goes in pieces: what fits is committed, and is not done a second time. */
+static void a_round_again_goes_in_pieces(void **state)
+{
+    enum { STEPS = 600 };
+    world_t *w = *state;
+    close_world(w, true);
+    w->limits.ready_max = 1024;
+    open_world(w);
+    lease(w, STEPS);
+    for (unsigned i = 0; i < STEPS; i++)
+        step_item(w, i, BOTH, OP_NONE);
+    write_errno = ENOSPC;
+    assert_int_equal(round_commit(&w->round), -ENOSPC);
+    int r = -ENOSPC;
+    unsigned partly = 0;
+    for (int left = 0; r < 0; left++) {
+        writes_left = left;
+        r = round_again(&w->round);
+        uint64_t done = w->round.counts.acked;
+        assert_true(done == 0 || done == 256 || done == 512 || done == STEPS);
+        assert_int_equal(outbox_living(w->outbox), STEPS - done);
+        partly += r < 0 && done > 0;
+    }
+    write_errno = 0;
+    assert_int_equal(r, 0);
+    assert_true(partly > 0);
+    for (unsigned i = 0; i < STEPS; i++)
+        assert_int_equal(w->round.codes[i], STEP_DONE);
+    assert_int_equal(w->round.counts.acked, STEPS);
+    round_end(&w->round);
+    assert_int_equal(gauges(w).total, 0);
 }
 
 /* Something has failed before the commit. */
@@ -436,6 +475,7 @@ int main(void)
         TEST(extensions_alone_need_no_disk),
         TEST(a_nack_leaves_its_reason),
         TEST(a_full_disk_keeps_the_steps),
+        TEST(a_round_again_goes_in_pieces),
         TEST(a_failed_round_is_undone),
         TEST(a_full_disk_at_any_write),
         TEST(a_failed_fsync_is_the_end),
