@@ -312,18 +312,19 @@ static void what_nobody_reads_is_bounded(void **state)
 static void what_was_sent_before_closing_arrives(void **state)
 {
     (void)state;
-    enum { FRAMES = 30 };
+    enum { FRAMES = 30, FRAME_BYTES = 100000 }; /* far more than the kernel takes */
     wire_t *server = NULL, *peer = NULL;
     assert_int_equal(wire_bind(&server, ipc_endpoint, why), 0);
     assert_int_equal(wire_connect(&peer, ipc_endpoint, why), 0);
-    const buffer_t ping = bytes_of("ping");
-    send_when_connected(peer, &ping);
+    const buffer_t large = {.data = calloc(1, FRAME_BYTES), .len = FRAME_BYTES};
+    send_when_connected(peer, &large);
     for (int i = 1; i < FRAMES; i++)
-        assert_int_equal(wire_send(peer, 0, &ping), 0);
+        assert_int_equal(wire_send(peer, 0, &large), 0);
     wire_close(&peer, 1000);
     for (int i = 0; i < FRAMES; i++)
-        expect_frame(server);
+        assert_int_equal(expect_frame(server).len, FRAME_BYTES);
     wire_close(&server, 0);
+    free(large.data);
 }
 
 static void the_largest_frame_passes_and_a_larger_one_does_not(void **state)
