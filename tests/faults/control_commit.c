@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <strings.h>
 
+/* The linker's names for --wrap. NOLINTBEGIN(bugprone-reserved-identifier) */
 int __real_sqlite3_step(sqlite3_stmt *statement);
 int __real_sqlite3_exec(sqlite3 *db, const char *sql, int (*each)(void *, int, char **, char **), void *arg,
                         char **ret_why);
@@ -53,3 +54,4 @@ int __wrap_sqlite3_get_autocommit(sqlite3 *db)
 {
     return owed ? 1 : __real_sqlite3_get_autocommit(db);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
