@@ -59,6 +59,25 @@ static void test_a_drained_worker_finishes_what_it_began(void **state)
     assert_each_once(*state, &p);
 }
 
+/* With one try for each message: had it counted, the message would be dead. */
+static void test_what_a_drained_worker_cannot_finish_costs_no_try(void **state)
+{
+    rig_t *rig = *state;
+
+    start_publisher(rig, 0, NO_ARGS);
+    start_consumer(rig, 0, 1, ARGS("--max-tries", "1"));
+    start_save(rig, 0, 1, NO_ARGS);
+    process_t *restart = start_restart(
+        rig, 0, 1, ARGS("--slots", "4", "--simulate", "2500..2500", "--drain-timeout", "100ms"));
+    publish_hosts(rig, 0, "web", 4);
+    WAIT(status_number(rig, "control-0", "workers.restart.running") == 4);
+    stop_and_start(restart);
+    WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_DEAD), 0);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_REDELIVERED), 0);
+    rig_passed(rig);
+}
+
 static void test_a_drained_publisher_comes_back_without_waiting(void **state)
 {
     programs_t p = busy_pipeline(*state);
@@ -148,6 +167,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         RIG_TESTS(test_a_drained_consumer_gives_back_what_it_cannot_finish),
         RIG_TESTS(test_a_drained_worker_finishes_what_it_began),
+        RIG_TESTS(test_what_a_drained_worker_cannot_finish_costs_no_try),
         RIG_TESTS(test_a_drained_publisher_comes_back_without_waiting),
         RIG_TESTS(test_a_whole_pipeline_drains_and_goes_on),
         RIG_TESTS(test_drains_under_load_lose_nothing),
