@@ -18,7 +18,7 @@ enum { ROUND_MESSAGES = 256 };
 
 typedef struct {
     struct sockaddr_in peer; /* sin_family 0: no connection of ours has this descriptor */
-    bool delivered;          /* since the last look */
+    bool delivered;          /* since the last look, maybe before the connection was known here */
     uint64_t base;           /* bytes that had come when the last delivered message was seen */
     uint64_t mark;           /* bytes that had come at the last look */
     uint64_t mark_rounds;    /* rounds that had ended then */
@@ -99,7 +99,8 @@ static void connection_close(wire_guard_t *g, connection_t *c)
 {
     if (c->peer.sin_family != 0)
         g->open--;
-    *c = (connection_t){0};
+    /* The descriptor's next connection may have delivered already: events are taken later than messages. */
+    *c = (connection_t){.delivered = c->delivered};
 }
 
 static bool peer_of(int fd, struct sockaddr_in *ret)
@@ -151,8 +152,9 @@ static void take_events(wire_guard_t *g)
 
 void guard_delivered(wire_guard_t *g, int fd)
 {
-    if (fd >= 0 && (size_t)fd < g->size)
-        g->by_fd[fd].delivered = true;
+    connection_t *c = connection_at(g, fd);
+    if (c != NULL)
+        c->delivered = true;
     if (++g->round_messages >= ROUND_MESSAGES + 2 * g->open) {
         g->round_messages = 0;
         g->rounds++;

@@ -319,6 +319,33 @@ static void a_peer_that_sends_much_in_many_messages_is_not_cut(void **state)
     wire_close(&server, 0);
 }
 
+/* All of it came and was taken before the guard looked for the first time since the connection was made. */
+static void whole_messages_before_the_first_look_do_not_count(void **state)
+{
+    (void)state;
+    wire_t *server = NULL;
+    assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
+    const int fd = handshake(port_of(server), "");
+    assert_true(fd >= 0);
+    size_t frame_len;
+    void *frame = make_frame(false, MEGABYTE, &frame_len);
+    frame_t f;
+    for (int i = 0; i < 8; i++) {
+        assert_true(send_all(fd, frame, frame_len));
+        zmq_pollitem_t item = {.socket = wire_socket(server), .events = ZMQ_POLLIN};
+        assert_int_equal(zmq_poll(&item, 1, WAIT_MS), 1);
+        assert_int_equal(wire_recv(server, &f), 0);
+    }
+    assert_int_equal(wire_recv(server, &f), -EAGAIN);
+    int64_t guard_ms = clock_ms();
+    for (int look = 0; look < 4; look++)
+        wire_guard(server, guard_ms += 100);
+    assert_int_equal(cuts_of(server), 0);
+    close(fd);
+    free(frame);
+    wire_close(&server, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_second_connection_with_the_same_id_is_cut),
         cmocka_unit_test(a_burst_of_whole_messages_is_not_cut),
         cmocka_unit_test(a_peer_that_sends_much_in_many_messages_is_not_cut),
+        cmocka_unit_test(whole_messages_before_the_first_look_do_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
