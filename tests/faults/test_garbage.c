@@ -16,6 +16,7 @@ enum {
     LONG_CASES = 60000,
     CASES_A_CONNECTION = 20,
     LOAD_BATCH = 20,
+    LEASE_MS = 2000,
     ENDLESS_PART = 65536,
     ENDLESS_BYTES_MAX = 256 * 1024 * 1024,
 };
@@ -40,7 +41,7 @@ typedef struct {
 
 static void start_all(pipeline_t *p, rig_t *rig)
 {
-    start_sturdy(rig, p->programs);
+    start_sturdy(rig, p->programs, LEASE_MS);
     load_init(&p->load, rig, "load", 0, LOAD_BATCH);
     load_tick(&p->load);
 }

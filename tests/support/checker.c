@@ -1,17 +1,21 @@
 /* The judge of the fault tests: compares what clients were promised with what was saved.
  *
- *   checker --saved FILE [--journal FILE]... [--requested FILE]... [--domain NAME]
+ *   checker --saved FILE [--journal FILE]... [--requested FILE]... [--work FILE]... [--domain NAME]
  *
  * A journal holds one line "ID HOST" for each confirmed request, as `mandrill publish` prints them; a list of
  * requests holds one host a line, as often as it was asked for. A request that was never answered may have
- * been saved or not. A last line without its line feed was cut by a kill and promises nothing.
+ * been saved or not. A last line without its line feed was cut by a kill and promises nothing. A work file is
+ * the log of a worker with --log-messages: a line "... Saved HOST ... (ID)" or "... Restarted HOST (ID)" for
+ * each task.
  *
  *   lost        confirmed requests without a row of their own
  *   unexpected  rows with another host than was confirmed for their id, or with one that nobody asked for
  *   duplicate   further rows of one id, and rows of a host beyond how often it was asked for
+ *   work        tasks done, by the logs
+ *   again       those of them whose leg of that id had been done before: at-least-once, and no fault
  *
- * Exit 0 when all three are 0, 1 when not, 2 when something could not be read. It shares no code with the
- * project, so that a fault there cannot hide itself here. */
+ * Exit 0 when the first three are 0, 1 when not, 2 when something could not be read. It shares no code with
+ * the project, so that a fault there cannot hide itself here. */
 #include <errno.h>
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -20,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOST_MAX = 320, SHOWN_MAX = 10, FILES_MAX = 64, STREAM_DIGITS = 16 };
+enum { HOST_MAX = 320, LINE_MAX_BYTES = 4096, SHOWN_MAX = 10, FILES_MAX = 64, STREAM_DIGITS = 16 };
 
 typedef struct {
     uint64_t stream, seq;
@@ -35,8 +39,8 @@ typedef struct {
 
 typedef struct {
     const char *saved, *domain;
-    const char *journals[FILES_MAX], *requests[FILES_MAX];
-    size_t journals_count, requests_count;
+    const char *journals[FILES_MAX], *requests[FILES_MAX], *work[FILES_MAX];
+    size_t journals_count, requests_count, work_count;
 } options_t;
 
 typedef struct {
@@ -101,8 +105,8 @@ static void list_sort(list_t *l, int (*compare)(const void *, const void *))
         qsort(l->at, l->count, sizeof *l->at, compare);
 }
 
-/* "5d1e9a0c44f3b210-42 web-1" */
-static bool parse_confirm(const char *line, uint64_t *ret_stream, uint64_t *ret_seq, const char **ret_host)
+/* "5d1e9a0c44f3b210-42", and where it ends. */
+static bool parse_id(const char *line, uint64_t *ret_stream, uint64_t *ret_seq, const char **ret_end)
 {
     char *end;
 
@@ -113,13 +117,40 @@ static bool parse_confirm(const char *line, uint64_t *ret_stream, uint64_t *ret_
     errno = 0;
     *ret_stream = strtoull(line, NULL, 16);
     *ret_seq = strtoull(line + STREAM_DIGITS + 1, &end, 10);
-    *ret_host = end + 1;
-    return errno == 0 && *end == ' ' && **ret_host != '\0';
+    *ret_end = end;
+    return errno == 0;
 }
 
-static void read_lines(const char *path, bool confirms, const char *domain, list_t *l)
+/* "5d1e9a0c44f3b210-42 web-1" */
+static bool parse_confirm(const char *line, uint64_t *ret_stream, uint64_t *ret_seq, const char **ret_host)
 {
-    char line[HOST_MAX + 64];
+    const char *end;
+
+    if (!parse_id(line, ret_stream, ret_seq, &end) || end[0] != ' ' || end[1] == '\0')
+        return false;
+    *ret_host = end + 1;
+    return true;
+}
+
+/* "... Restarted web-1.example.net (5d1e9a0c44f3b210-42)"; other lines of a log are none. */
+static bool parse_work(const char *line, uint64_t *ret_stream, uint64_t *ret_seq, const char **ret_leg)
+{
+    const char *end, *id = strrchr(line, '(');
+
+    if (strstr(line, " Saved ") != NULL)
+        *ret_leg = "save";
+    else if (strstr(line, " Restarted ") != NULL)
+        *ret_leg = "restart";
+    else
+        return false;
+    return id != NULL && parse_id(id + 1, ret_stream, ret_seq, &end) && strcmp(end, ")") == 0;
+}
+
+enum { LINES_CONFIRMS, LINES_REQUESTS, LINES_WORK };
+
+static void read_lines(const char *path, int what, const char *domain, list_t *l)
+{
+    char line[LINE_MAX_BYTES];
     FILE *f = fopen(path, "r");
 
     if (f == NULL)
@@ -135,7 +166,9 @@ static void read_lines(const char *path, bool confirms, const char *domain, list
             fail("cannot read", path, "a line is too long");
         }
         line[len - 1] = '\0';
-        if (confirms && !parse_confirm(line, &stream, &seq, &host))
+        if (what == LINES_WORK && !parse_work(line, &stream, &seq, &host))
+            continue;
+        if (what == LINES_CONFIRMS && !parse_confirm(line, &stream, &seq, &host))
             fail("cannot read", path, "a line is not \"ID HOST\"");
         if (strlen(host) >= HOST_MAX)
             fail("cannot read", path, "a name is too long");
@@ -241,6 +274,16 @@ static void judge_hosts(list_t *requested, list_t *rows, verdict_t *v)
     }
 }
 
+static uint64_t count_again(list_t *work)
+{
+    uint64_t again = 0;
+
+    list_sort(work, compare_ids);
+    for (size_t i = 1; i < work->count; i++)
+        again += compare_ids(&work->at[i - 1], &work->at[i]) == 0;
+    return again;
+}
+
 static void parse_options(int argc, char **argv, options_t *o)
 {
     *o = (options_t){.domain = "example.net"};
@@ -255,24 +298,30 @@ static void parse_options(int argc, char **argv, options_t *o)
             o->journals[o->journals_count++] = argv[i + 1];
         else if (strcmp(argv[i], "--requested") == 0 && o->requests_count < FILES_MAX)
             o->requests[o->requests_count++] = argv[i + 1];
+        else if (strcmp(argv[i], "--work") == 0 && o->work_count < FILES_MAX)
+            o->work[o->work_count++] = argv[i + 1];
         else
             fail("unknown option, or too many of", argv[i], "usage");
     }
     if (o->saved == NULL || strlen(o->domain) >= HOST_MAX)
-        fail("usage:", "checker", "--saved FILE [--journal FILE]... [--requested FILE]... [--domain NAME]");
+        fail("usage:", "checker",
+             "--saved FILE [--journal FILE]... [--requested FILE]... [--work FILE]... "
+             "[--domain NAME]");
 }
 
 int main(int argc, char **argv)
 {
     options_t o;
-    list_t confirmed = {0}, requested = {0}, rows = {0};
+    list_t confirmed = {0}, requested = {0}, rows = {0}, work = {0};
     verdict_t v = {0};
 
     parse_options(argc, argv, &o);
     for (size_t i = 0; i < o.journals_count; i++)
-        read_lines(o.journals[i], true, o.domain, &confirmed);
+        read_lines(o.journals[i], LINES_CONFIRMS, o.domain, &confirmed);
     for (size_t i = 0; i < o.requests_count; i++)
-        read_lines(o.requests[i], false, o.domain, &requested);
+        read_lines(o.requests[i], LINES_REQUESTS, o.domain, &requested);
+    for (size_t i = 0; i < o.work_count; i++)
+        read_lines(o.work[i], LINES_WORK, o.domain, &work);
     read_rows(o.saved, o.domain, &rows);
     list_sort(&confirmed, compare_ids);
     list_sort(&rows, compare_ids);
@@ -281,10 +330,12 @@ int main(int argc, char **argv)
         judge_hosts(&requested, &rows, &v);
     if (v.shown > SHOWN_MAX)
         fprintf(stderr, "... and %u more\n", v.shown - SHOWN_MAX);
-    printf("confirmed %zu saved %zu lost %" PRIu64 " unexpected %" PRIu64 " duplicate %" PRIu64 "\n",
-           confirmed.count, rows.count, v.lost, v.unexpected, v.duplicate);
+    printf("confirmed %zu saved %zu lost %" PRIu64 " unexpected %" PRIu64 " duplicate %" PRIu64
+           " work %zu again %" PRIu64 "\n",
+           confirmed.count, rows.count, v.lost, v.unexpected, v.duplicate, work.count, count_again(&work));
     list_free(&confirmed);
     list_free(&requested);
     list_free(&rows);
+    list_free(&work);
     return v.lost == 0 && v.unexpected == 0 && v.duplicate == 0 ? 0 : 1;
 }

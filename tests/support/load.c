@@ -9,7 +9,7 @@ void load_init(load_t *l, rig_t *rig, const char *name, unsigned n, unsigned bat
 {
     char file[PROCESS_NAME_MAX + 16], clients[PROCESS_NAME_MAX];
 
-    *l = (load_t){.rig = rig, .batch = batch};
+    *l = (load_t){.rig = rig, .batch = batch, .collected = true};
     snprintf(l->name, sizeof l->name, "%s", name);
     snprintf(file, sizeof file, "%.32s.journal", name);
     rig_path(rig, file, l->journal);
@@ -63,16 +63,25 @@ static void next_client(load_t *l)
     free(text);
     memcpy(l->client->in, hosts, sizeof hosts);
     process_start(l->client);
+    l->collected = false;
+}
+
+static void end_client(load_t *l)
+{
+    collect(l);
+    l->failed += process_code(l->client) != 0;
+    l->collected = true;
 }
 
 void load_tick(load_t *l)
 {
     if (process_running(l->client))
         return;
-    if (l->client->starts > 0) {
-        collect(l);
-        l->failed += process_code(l->client) != 0;
-    }
+    if (!l->collected)
+        end_client(l);
+    if (test_now_ms() < l->next_ms)
+        return;
+    l->next_ms = test_now_ms() + l->every_ms;
     next_client(l);
 }
 
@@ -84,8 +93,8 @@ void load_kill(load_t *l)
 void load_finish(load_t *l)
 {
     process_wait(l->client, WAIT_MS);
-    collect(l);
-    l->failed += process_code(l->client) != 0;
+    if (!l->collected)
+        end_client(l);
 }
 
 static void append_file(const char *path, const char *from)
@@ -113,17 +122,28 @@ checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *r
     snprintf(name, sizeof name, "checker-%u", runs++);
     snprintf(file, sizeof file, "saved-%u.db", n);
     rig_path(rig, file, path);
-    const char *const arguments[] = {
-        "--saved", path, "--journal", journal, requests != NULL ? "--requested" : NULL, requests, NULL};
+    const char *arguments[PROCESS_ARGUMENTS_MAX] = {"--saved", path, "--journal", journal};
+    size_t count = 4;
+    if (requests != NULL) {
+        arguments[count++] = "--requested";
+        arguments[count++] = requests;
+    }
+    for (size_t i = 0; i < rig->processes_count; i++)
+        if (strstr(rig->processes[i]->program, "/mandrill-worker") != NULL) {
+            assert_true(count + 2 < PROCESS_ARGUMENTS_MAX);
+            arguments[count++] = "--work";
+            arguments[count++] = rig->processes[i]->log;
+        }
     process_t *p = rig_spawn(rig, name, "checker", arguments);
     v.code = process_wait(p, WAIT_MS);
     char *out = test_read_file(p->out);
-    int read = sscanf(out, "confirmed %llu saved %llu lost %llu unexpected %llu duplicate %llu", &v.confirmed,
-                      &v.saved, &v.lost, &v.unexpected, &v.duplicate);
+    int read =
+        sscanf(out, "confirmed %llu saved %llu lost %llu unexpected %llu duplicate %llu work %llu again %llu",
+               &v.confirmed, &v.saved, &v.lost, &v.unexpected, &v.duplicate, &v.work, &v.again);
     char *why = test_read_file(p->log);
     fprintf(stderr, "%s%s", why, out);
     free(why);
     free(out);
-    assert_int_equal(read, 5);
+    assert_int_equal(read, 7);
     return v;
 }

@@ -10,7 +10,10 @@ typedef struct {
     rig_t *rig;
     char name[PROCESS_NAME_MAX];
     process_t *client;
-    unsigned batch; /* hosts a client */
+    unsigned batch;    /* hosts a client */
+    unsigned every_ms; /* at least between two clients */
+    int64_t next_ms;
+    bool collected; /* what the last client confirmed is in the journal */
     unsigned requested, confirmed;
     unsigned failed; /* clients that did not end with 0 */
     char journal[TEST_PATH_MAX], requests[TEST_PATH_MAX];
@@ -42,9 +45,12 @@ void load_merge(const load_t *loads, unsigned n, const char *journal, const char
 typedef struct {
     int code; /* the checker's exit code */
     unsigned long long confirmed, saved, lost, unexpected, duplicate;
+    unsigned long long work,
+        again; /* tasks that the logs of the workers tell of, and those that were not new */
 } checked_t;
 
-/* Runs the checker over saved-n.db, a journal and a list of requests (NULL: not judged). */
+/* Runs the checker over saved-n.db, a journal, a list of requests (NULL: not judged) and the logs of the
+ * rig's workers. */
 checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *requests);
 
 #endif

@@ -112,13 +112,25 @@ process_t *start_restart(rig_t *rig, unsigned n, unsigned consumers, const char 
     return start_worker(rig, "restart", n, "mandrill-worker", &a, consumers, args);
 }
 
-void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS])
+/* "500ms" in a buffer of TEST_PATH_MAX; returns it. */
+static char *milliseconds(unsigned ms, char *text)
 {
-    programs[0] = start_publisher(rig, 0, ARGS("--ack-deadline", "2s", "--max-deliveries", "1000"));
-    programs[1] = start_consumer(rig, 0, 1,
-                                 ARGS("--extend", "600ms", "--extend-every", "400ms", "--max-tries", "1000"));
-    programs[2] = start_save(rig, 0, 1, NO_ARGS);
-    programs[3] = start_restart(rig, 0, 1, ARGS("--simulate", "0..20"));
+    snprintf(text, TEST_PATH_MAX, "%ums", ms);
+    return text;
+}
+
+void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], unsigned lease_ms)
+{
+    char lease[TEST_PATH_MAX], extend[TEST_PATH_MAX], every[TEST_PATH_MAX];
+
+    programs[PART_PUBLISHER] = start_publisher(
+        rig, 0, ARGS("--ack-deadline", milliseconds(lease_ms, lease), "--max-deliveries", "1000"));
+    programs[PART_CONSUMER] =
+        start_consumer(rig, 0, 1,
+                       ARGS("--extend", milliseconds(lease_ms * 3 / 10, extend), "--extend-every",
+                            milliseconds(lease_ms / 5, every), "--max-tries", "1000"));
+    programs[PART_SAVE] = start_save(rig, 0, 1, ARGS("--log-messages"));
+    programs[PART_RESTART] = start_restart(rig, 0, 1, ARGS("--simulate", "0..20", "--log-messages"));
 }
 
 process_t *publish_program(rig_t *rig, const char *name, unsigned n, const char *hosts_file)

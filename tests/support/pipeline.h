@@ -23,10 +23,11 @@ process_t *start_publisher_as(rig_t *rig, unsigned n, const char *program, const
 process_t *start_save_as(rig_t *rig, unsigned n, const char *program, unsigned consumers,
                          const char *const *args);
 
-enum { PIPELINE_PROGRAMS = 4 };
-/* Publisher, consumer, save and restart worker, in this order, with short deadlines and with limits that
- * nothing a fault test does will reach: a dead letter would be rightful there, and no answer. */
-void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS]);
+typedef enum { PART_PUBLISHER, PART_CONSUMER, PART_SAVE, PART_RESTART, PIPELINE_PROGRAMS } part_t;
+/* One of each, with an ack deadline of `lease_ms` and extensions to match, and with limits that nothing a
+ * fault test does will reach: a dead letter would be rightful there, and no answer. The workers log what they
+ * do. */
+void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], unsigned lease_ms);
 
 /* `mandrill publish` for a list of hosts in a file of the rig (made by write_hosts), not yet started: to
  * publisher n. Its stdout is the journal. */

@@ -126,6 +126,26 @@ static void test_the_same_seq_of_another_stream_is_no_row(void **state)
                    1, 1, 0, 0);
 }
 
+static void test_work_done_again_is_counted_and_no_fault(void **state)
+{
+    static const char LOG[] =
+        "Z info mandrill-worker: connected to consumer tcp://127.0.0.1:1 (0000000000000007-1)\n"
+        "Z info mandrill-worker: Saved web-1.example.net into database (0000000000000007-1)\n"
+        "Z info mandrill-worker: Restarted web-1.example.net (0000000000000007-1)\n"
+        "Z info mandrill-worker: Restarted web-1.example.net (0000000000000007-1)\n"
+        "Z info mandrill-worker: Restarted web-1.example.net (0000000000000008-1)\n"
+        "Z info mandrill-worker: Restarted web-1.example.net (0000000000000007-1";
+    rig_t *rig = *state;
+    char log[TEST_PATH_MAX], database[TEST_PATH_MAX];
+
+    database_change(rig_path(rig, "saved.db", database), TABLE);
+    test_write_file(rig_path(rig, "log", log), LOG, strlen(LOG));
+    process_t *p = SPAWN(rig, "checker", "checker", "--saved", database, "--work", log);
+    assert_int_equal(process_wait(p, WAIT_MS), 0);
+    assert_int_equal(process_out_count(p, " work 4 again 1\n"), 1);
+    rig_passed(rig);
+}
+
 static void test_what_cannot_be_read_is_an_error(void **state)
 {
     rig_t *rig = *state;
@@ -160,6 +180,7 @@ int main(void)
         RIG_TEST(test_a_row_of_another_host_is_unexpected, "ipc"),
         RIG_TEST(test_without_a_list_only_the_journal_is_judged, "ipc"),
         RIG_TEST(test_the_same_seq_of_another_stream_is_no_row, "ipc"),
+        RIG_TEST(test_work_done_again_is_counted_and_no_fault, "ipc"),
         RIG_TEST(test_what_cannot_be_read_is_an_error, "ipc"),
     };
 

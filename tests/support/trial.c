@@ -1,0 +1,138 @@
+#include "tests/support/trial.h"
+
+#include "common/core/backoff.h"
+#include "tests/support/frames.h"
+#include "tests/support/saved.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Some hundreds of messages a second: enough that every kill hits some, and a journal of an hour can be read.
+ */
+enum { BATCH = 20, EVERY_MS = 100, PAUSES_MAX = 10 };
+
+void trial_load(trial_t *t, rig_t *rig)
+{
+    *t = (trial_t){.rig = rig, .seed = frames_seed()};
+    for (unsigned i = 0; i < TRIAL_LOADS; i++) {
+        char name[PROCESS_NAME_MAX];
+
+        snprintf(name, sizeof name, "load-%u", i);
+        load_init(&t->loads[i], rig, name, 0, BATCH);
+        t->loads[i].every_ms = EVERY_MS;
+    }
+}
+
+void trial_start(trial_t *t, rig_t *rig, unsigned lease_ms)
+{
+    trial_load(t, rig);
+    start_sturdy(rig, t->programs, lease_ms);
+}
+
+unsigned trial_confirmed(trial_t *t)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < TRIAL_LOADS; i++) {
+        load_tick(&t->loads[i]);
+        n += t->loads[i].confirmed;
+    }
+    return n;
+}
+
+void trial_publish(trial_t *t, unsigned n)
+{
+    unsigned before = trial_confirmed(t);
+
+    WAIT(trial_confirmed(t) >= before + n);
+    for (uint64_t pauses = random_next(&t->seed) % PAUSES_MAX; pauses > 0; pauses--) {
+        trial_confirmed(t);
+        test_pause();
+    }
+}
+
+/* Something that only grows while messages go through the part, counted where it is seen first. */
+static int64_t through(trial_t *t, part_t part)
+{
+    switch (part) {
+    case PART_PUBLISHER:
+        return status_number(t->rig, "clients-0", "acked");
+    case PART_CONSUMER:
+        return status_number(t->rig, "control-0", "acked");
+    case PART_SAVE:
+        return status_number(t->rig, "control-0", "workers.save.done");
+    default:
+        return status_number(t->rig, "control-0", "workers.restart.done");
+    }
+}
+
+static bool announced(const process_t *p)
+{
+    char *text = test_read_file(p->announce);
+    bool is = text[0] != '\0';
+
+    free(text);
+    return is;
+}
+
+void trial_kill(trial_t *t, part_t part)
+{
+    process_t *p = t->programs[part];
+    int64_t killed_ms = test_now_ms(), before = 0;
+
+    process_kill(p);
+    process_start(p);
+    TRIAL_WAIT(t, announced(p));
+    /* The counts of a publisher and a consumer begin with their process. */
+    if (part == PART_SAVE || part == PART_RESTART)
+        before = through(t, part);
+    TRIAL_WAIT(t, through(t, part) > before);
+    t->figures.cycles++;
+    figures_recovered(&t->figures, test_now_ms() - killed_ms);
+}
+
+static void assert_sound(const rig_t *rig, const char *file)
+{
+    char path[TEST_PATH_MAX], text[64];
+
+    assert_true(saved_text(rig_path(rig, file, path), "PRAGMA integrity_check", NULL, text, sizeof text));
+    assert_string_equal(text, "ok");
+}
+
+void trial_judge(trial_t *t, const char *fault)
+{
+    rig_t *rig = t->rig;
+    figures_t *f = &t->figures;
+    char journal[TEST_PATH_MAX], requests[TEST_PATH_MAX], row[128];
+
+    for (unsigned i = 0; i < TRIAL_LOADS; i++)
+        load_finish(&t->loads[i]);
+    WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_DEAD), 0);
+    load_merge(t->loads, TRIAL_LOADS, rig_path(rig, "journal", journal), rig_path(rig, "requests", requests));
+    checked_t c = check_saved(rig, 0, journal, requests);
+    for (unsigned i = 0; i < TRIAL_LOADS; i++)
+        f->messages += t->loads[i].requested;
+    f->confirmed += c.confirmed;
+    f->lost += c.lost;
+    f->duplicates += c.duplicate + c.unexpected;
+    f->double_work += c.again;
+    snprintf(row, sizeof row, "%s, %s", fault, rig->transport);
+    figures_row(row, f);
+    assert_int_equal(c.lost, 0);
+    assert_int_equal(c.unexpected, 0);
+    assert_int_equal(c.duplicate, 0);
+    assert_int_equal(c.code, 0);
+    assert_true(c.confirmed > 0);
+    /* What was done was heard of: else "again" says nothing. */
+    assert_true(c.work >= 2 * c.confirmed);
+}
+
+void trial_end(trial_t *t, const char *fault)
+{
+    trial_judge(t, fault);
+    for (int i = 0; i < PIPELINE_PROGRAMS; i++)
+        assert_int_equal(process_stop(t->programs[i]), 0);
+    assert_sound(t->rig, "saved-0.db");
+    assert_sound(t->rig, "outbox-0.db");
+    rig_passed(t->rig);
+}
