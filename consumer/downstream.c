@@ -230,7 +230,7 @@ static void send_tasks(downstream_t *d, uint32_t leg, uint32_t n)
         gather_task_t task;
         uint32_t count = 0;
         buffer_clear(&d->frame);
-        tasks_begin(&batch, &d->frame, d->workers[n].seen);
+        tasks_begin(&batch, &d->frame, &(tasks_t){.seen = d->workers[n].seen});
         while (count < left && count < d->options.batch && !batch_full(&batch) &&
                gather_give(d->options.gather, leg, n, &task)) {
             tasks_add(&batch, &task.record);

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { TRIES_MAX = 1000, SECOND_MS = 1000, HOUR_MS = 3600000 };
+enum { SECOND_MS = 1000, HOUR_MS = 3600000 };
 
 static const config_option_t options[] = {
     {.name = "publisher",

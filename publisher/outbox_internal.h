@@ -26,7 +26,6 @@ enum {
        CHECKPOINT_FRAMES and the pages of one more round, and then to write a round of deletions. */
     RESERVE_BYTES = 12 * 1024 * 1024,
     PROBE_MS = 500,
-    HISTORY_BYTES_MAX = 4096,
     CLIENTS_KEPT = 10000,
     CLIENT_KEPT_HOURS = 24,
     LOCK_WAIT_MS = 250, /* a program that is just ending still has the lock */

@@ -171,6 +171,7 @@ static int on_frame(void *arg, uint32_t dial, int command, const frame_t *frame)
     runtime_t *rt = arg;
     replies_t *replies = &rt->consumers[dial].replies;
     uint64_t seen;
+    tasks_t head;
     if (command == CMD_PING) {
         if (decode_ping(frame->data, frame->len, &seen) != 0)
             return -EPROTO;
@@ -179,10 +180,10 @@ static int on_frame(void *arg, uint32_t dial, int command, const frame_t *frame)
     }
     if (command != CMD_TASKS)
         return -ENOSYS;
-    const int n = decode_tasks(frame->data, frame->len, &seen, rt->records);
+    const int n = decode_tasks(frame->data, frame->len, &head, rt->records);
     if (n < 0)
         return n;
-    replies_seen(replies, seen);
+    replies_seen(replies, head.seen);
     for (int i = 0; i < n; i++)
         take_task(rt, dial, &rt->records[i]);
     return 0;

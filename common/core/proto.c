@@ -88,10 +88,10 @@ message_id_t read_message_id(reader_t *r)
     return id;
 }
 
-void write_text(buffer_t *b, text_t text)
+static void write_clean(buffer_t *b, text_t text, uint32_t bytes_max)
 {
     char clean[TEXT_BYTES_MAX];
-    uint32_t len = text.len > TEXT_BYTES_MAX ? TEXT_BYTES_MAX : text.len;
+    uint32_t len = text.len > bytes_max ? bytes_max : text.len;
     uint32_t good = (uint32_t)utf8_prefix(text.bytes, len);
     if (good == len) {
         write_str(b, text.bytes, len);
@@ -103,6 +103,23 @@ void write_text(buffer_t *b, text_t text)
         good += (uint32_t)utf8_prefix(clean + good, len - good);
     }
     write_str(b, clean, len);
+}
+
+void write_text(buffer_t *b, text_t text)
+{
+    write_clean(b, text, TEXT_BYTES_MAX);
+}
+
+void write_label(buffer_t *b, text_t label)
+{
+    write_clean(b, label, LABEL_BYTES_MAX);
+}
+
+text_t read_label(reader_t *r)
+{
+    text_t label;
+    label.bytes = read_str(r, LABEL_BYTES_MAX, &label.len);
+    return label;
 }
 
 text_t read_text(reader_t *r)

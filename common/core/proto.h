@@ -19,6 +19,11 @@ enum {
     WINDOW_MAX = 65536,
     HELD_MAX = 131072,
     DURATION_MS_MAX = 86400000,
+    LABEL_BYTES_MAX = 64,
+    TRIES_MAX = 255,
+    STEP_EVENTS_MAX = 64,
+    HISTORY_BYTES_MAX = 4096,
+    LETTERS_MAX = 1000,
     /* A frame under construction is closed when it passes this: room for one more body stays below
        FRAME_BYTES_MAX. */
     FRAME_BYTES_FULL = 1024 * 1024,
@@ -41,6 +46,8 @@ typedef enum {
     CMD_CONFIRM = 31,
     CMD_STATUS = 40,
     CMD_REPORT = 41,
+    CMD_DEAD = 42,
+    CMD_BURIED = 43,
 } command_t;
 
 typedef enum {
@@ -81,6 +88,7 @@ typedef struct {
     char leg[NAME_BYTES_MAX + 1];
     uint32_t held_count; /* numbers: pairs of stream, seq for a consumer; refs for a worker */
     reader_t held;       /* at the first of them; read with read_uint */
+    char label[LABEL_BYTES_MAX + 1]; /* for people: which process this is */
 } hello_t;
 
 typedef struct {
@@ -103,8 +111,8 @@ void encode_welcome(buffer_t *b, const welcome_t *w);
 int decode_welcome(const void *frame, size_t len, welcome_t *ret);
 void encode_who(buffer_t *b);
 void encode_bye(buffer_t *b);
-void encode_ping(buffer_t *b, uint64_t seen);
-int decode_ping(const void *frame, size_t len, uint64_t *ret_seen);
+void encode_ping(buffer_t *b, uint64_t count); /* RESULTS seen, tasks started, or 0 */
+int decode_ping(const void *frame, size_t len, uint64_t *ret_count);
 /* Here and in records: a text that is too long is cut, bytes that are not UTF-8 become '?'. */
 void encode_error(buffer_t *b, unsigned code, const char *text);
 int decode_error(const void *frame, size_t len, error_t *ret);
@@ -119,9 +127,44 @@ typedef struct {
     uint64_t token;
     uint8_t legs; /* still open, publisher's bits */
     uint32_t deliveries;
+    uint8_t tries[LEGS_MAX]; /* failed so far, by bit */
     const void *body;
     uint32_t body_len;
 } delivery_record_t;
+
+/* What happened to a message: one try of a leg, or something of the whole message (bit EVENT_MESSAGE). */
+typedef enum {
+    HOW_OK,
+    HOW_TRANSIENT,
+    HOW_PERMANENT,
+    HOW_LOST = 4, /* the worker was lost while at work */
+    HOW_TIMEOUT,  /* no result within the hard time limit */
+    /* From here on of the message: */
+    HOW_LEASE_LOST,
+    HOW_NACKED,
+    HOW_REDRIVEN,
+    HOW_OMITTED, /* `no` earlier events are left out */
+    HOWS,
+} how_t;
+enum { EVENT_MESSAGE = 8 };
+const char *how_name(unsigned how);
+
+typedef struct {
+    uint8_t bit;      /* the leg, or EVENT_MESSAGE */
+    uint32_t no;      /* of the try, 1..TRIES_MAX; of the message: which delivery, or how many events */
+    text_t label;     /* the worker, or the consumer */
+    uint64_t since_ms; /* wall clock, for people */
+    int64_t took_ms;
+    how_t how;
+    text_t text;
+} event_t;
+
+/* One event behind the other, without a count: as a history is kept on disk. */
+void event_write(buffer_t *b, const event_t *e);
+/* The next event; false at the end, or when the bytes are not events. */
+bool event_read(reader_t *r, event_t *ret);
+/* How many there are; -EPROTO when the bytes are anything but events. */
+int events_count(const void *events, size_t len);
 
 typedef enum { OP_NONE, OP_EXTEND, OP_NACK, OP_RELEASE } step_op_t;
 
@@ -132,6 +175,9 @@ typedef struct {
     step_op_t op;
     int64_t ms;
     text_t text;
+    const void *events; /* tries that have ended, by event_write(); a message's own are not for steps */
+    uint32_t events_len;
+    uint32_t events_count; /* at most STEP_EVENTS_MAX */
 } step_t;
 
 typedef enum {
@@ -187,9 +233,14 @@ typedef struct {
     text_t text;
 } result_record_t;
 
-void tasks_begin(batch_t *batch, buffer_t *b, uint64_t seen);
+typedef struct {
+    uint64_t seen;    /* RESULTS, by number */
+    int64_t limit_ms; /* for each of these tasks; 0: none */
+} tasks_t;
+
+void tasks_begin(batch_t *batch, buffer_t *b, const tasks_t *head);
 void tasks_add(batch_t *batch, const task_record_t *t);
-int decode_tasks(const void *frame, size_t len, uint64_t *ret_seen, task_record_t *ret);
+int decode_tasks(const void *frame, size_t len, tasks_t *ret_head, task_record_t *ret);
 void results_begin(batch_t *batch, buffer_t *b, uint64_t no);
 void results_add(batch_t *batch, const result_record_t *r);
 int decode_results(const void *frame, size_t len, uint64_t *ret_no, result_record_t *ret);
@@ -226,5 +277,56 @@ void encode_status(buffer_t *b);
 int decode_status(const void *frame, size_t len, uint64_t *ret_version);
 void encode_report(buffer_t *b, const char *json, size_t len);
 int decode_report(const void *frame, size_t len, text_t *ret_json);
+
+/* --- dead letters
+ * --------------------------------------------------------------------------------------------------------
+ */
+typedef enum { ACT_LIST, ACT_COUNT, ACT_REDRIVE, ACT_PURGE, ACTS } act_t;
+
+typedef struct {
+    message_id_t id;     /* 0-0: any */
+    text_t host, reason; /* globs (core/glob.h); empty: any */
+    uint64_t older_ms, newer_ms; /* 0: any */
+} letter_filter_t;
+
+typedef struct {
+    uint64_t version;
+    uint64_t number; /* the client's, comes back in BURIED */
+    act_t act;
+    letter_filter_t filter;
+    message_id_t after; /* 0-0: from the first on */
+    uint32_t max;       /* 1..LETTERS_MAX */
+} dead_t;
+
+typedef struct {
+    message_id_t id;
+    uint64_t died_ms; /* wall clock */
+    uint8_t legs, done, bad;
+    uint32_t deliveries;
+    text_t reason;
+    const void *body;
+    uint32_t body_len;
+    const void *events; /* as event_write() has them; when decoded: the bytes of all events of the letter */
+    uint32_t events_len;
+    uint32_t events_count;
+} letter_t;
+
+typedef struct {
+    uint64_t number;
+    uint32_t count;
+    message_id_t looked_to; /* 0-0: at none */
+    bool more;
+    uint32_t legs_count;
+    char legs[LEGS_MAX][NAME_BYTES_MAX + 1];
+} buried_t;
+
+void encode_dead(buffer_t *b, const dead_t *d);
+int decode_dead(const void *frame, size_t len, dead_t *ret);
+/* The rest comes behind the letters: how many there are is known only then. */
+void buried_begin(batch_t *batch, buffer_t *b, uint64_t number);
+void buried_add(batch_t *batch, const letter_t *letter);
+void buried_end(batch_t *batch, const buried_t *rest);
+/* `ret_letters` has room for LETTERS_MAX; returns how many, or the error. */
+int decode_buried(const void *frame, size_t len, buried_t *ret, letter_t *ret_letters);
 
 #endif

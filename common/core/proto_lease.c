@@ -2,8 +2,9 @@
 #include "common/core/proto_parts.h"
 
 #include <errno.h>
+#include <string.h>
 
-enum { STEP_SHORT = 4, STEP_LONG = 8, MASK_MAX = 255 };
+enum { STEP_SHORT = 4, STEP_LONG = 9, DELIVERY_SHORT = 6, DELIVERY_LONG = 7, MASK_MAX = 255 };
 
 void deliver_begin(batch_t *batch, buffer_t *b)
 {
@@ -11,16 +12,48 @@ void deliver_begin(batch_t *batch, buffer_t *b)
     batch_begin(batch, b);
 }
 
+/* How many of the counts have to be written: those behind the last that is not 0 need not. */
+static uint32_t tries_count(const uint8_t tries[static LEGS_MAX])
+{
+    uint32_t n = LEGS_MAX;
+    while (n > 0 && tries[n - 1] == 0) {
+        n--;
+    }
+    return n;
+}
+
 void deliver_add(batch_t *batch, const delivery_record_t *d)
 {
     buffer_t *b = batch->buffer;
-    write_array(b, 6);
+    uint32_t tries = tries_count(d->tries);
+    write_array(b, tries > 0 ? DELIVERY_LONG : DELIVERY_SHORT);
     write_message_id(b, d->id);
     write_uint(b, d->token);
     write_uint(b, d->legs);
     write_uint(b, d->deliveries);
     write_bin(b, d->body, d->body_len);
+    if (tries > 0) {
+        write_array(b, tries);
+    }
+    for (uint32_t i = 0; i < tries; i++) {
+        write_uint(b, d->tries[i]);
+    }
     batch->count++;
+}
+
+static void read_delivery(reader_t *r, delivery_record_t *ret)
+{
+    uint32_t fields = read_array(r, DELIVERY_SHORT, DELIVERY_LONG);
+    ret->id = read_message_id(r);
+    ret->token = read_uint(r, CODEC_INT_MAX);
+    ret->legs = (uint8_t)read_uint(r, MASK_MAX);
+    ret->deliveries = (uint32_t)read_uint(r, UINT32_MAX);
+    ret->body = read_bin(r, BODY_BYTES_MAX, &ret->body_len);
+    memset(ret->tries, 0, sizeof ret->tries);
+    uint32_t tries = fields == DELIVERY_LONG ? read_array(r, 0, LEGS_MAX) : 0;
+    for (uint32_t i = 0; i < tries; i++) {
+        ret->tries[i] = (uint8_t)read_uint(r, TRIES_MAX);
+    }
 }
 
 int decode_deliver(const void *frame, size_t len, delivery_record_t *ret)
@@ -29,13 +62,7 @@ int decode_deliver(const void *frame, size_t len, delivery_record_t *ret)
     proto_read(&r, frame, len, CMD_DELIVER, 2);
     uint32_t n = read_records(&r);
     for (uint32_t i = 0; i < n && !r.failed; i++) {
-        delivery_record_t *d = &ret[i];
-        read_array(&r, 6, 6);
-        d->id = read_message_id(&r);
-        d->token = read_uint(&r, CODEC_INT_MAX);
-        d->legs = (uint8_t)read_uint(&r, MASK_MAX);
-        d->deliveries = (uint32_t)read_uint(&r, UINT32_MAX);
-        d->body = read_bin(&r, BODY_BYTES_MAX, &d->body_len);
+        read_delivery(&r, &ret[i]);
     }
     return records_end(&r, n);
 }
@@ -51,7 +78,7 @@ void progress_add(batch_t *batch, const step_t *s)
 {
     buffer_t *b = batch->buffer;
     /* Nearly every step says only that legs are done. */
-    bool brief = s->bad == 0 && s->op == OP_NONE && s->ms == 0 && s->text.len == 0;
+    bool brief = s->bad == 0 && s->op == OP_NONE && s->ms == 0 && s->text.len == 0 && s->events_count == 0;
     write_array(b, brief ? STEP_SHORT : STEP_LONG);
     write_message_id(b, s->id);
     write_uint(b, s->token);
@@ -61,8 +88,14 @@ void progress_add(batch_t *batch, const step_t *s)
         write_uint(b, s->op);
         write_uint(b, (uint64_t)s->ms);
         write_text(b, s->text);
+        write_events(b, s->events, s->events_len, s->events_count);
     }
     batch->count++;
+}
+
+static bool is_try(const event_t *e)
+{
+    return e->bit != EVENT_MESSAGE;
 }
 
 static void read_step(reader_t *r, step_t *ret)
@@ -76,6 +109,7 @@ static void read_step(reader_t *r, step_t *ret)
         ret->op = (step_op_t)read_uint(r, OP_RELEASE);
         ret->ms = (int64_t)read_uint(r, DURATION_MS_MAX);
         ret->text = read_text(r);
+        ret->events = read_events(r, STEP_EVENTS_MAX, is_try, &ret->events_len, &ret->events_count);
         return;
     }
     if (fields != STEP_SHORT) {
@@ -85,6 +119,9 @@ static void read_step(reader_t *r, step_t *ret)
     ret->op = OP_NONE;
     ret->ms = 0;
     ret->text = (text_t){"", 0};
+    ret->events = NULL;
+    ret->events_len = 0;
+    ret->events_count = 0;
 }
 
 int decode_progress(const void *frame, size_t len, uint64_t *ret_no, step_t *ret)

@@ -25,6 +25,17 @@ message_id_t read_message_id(reader_t *r);
 void write_text(buffer_t *b, text_t text);
 text_t read_text(reader_t *r);
 unsigned read_error_code(reader_t *r);
+/* The same, cut at LABEL_BYTES_MAX. */
+void write_label(buffer_t *b, text_t label);
+text_t read_label(reader_t *r);
+/* An array of events (event_write) as bytes: written with its count, read as the bytes and their number. Each
+ * has to pass `check`. */
+void write_events(buffer_t *b, const void *events, uint32_t len, uint32_t count);
+const void *read_events(reader_t *r, uint32_t max, bool (*check)(const event_t *e), uint32_t *ret_len,
+                        uint32_t *ret_count);
+/* An array of different names of legs: how many. */
+uint32_t read_legs(reader_t *r, char ret[static LEGS_MAX][NAME_BYTES_MAX + 1]);
+void write_legs(buffer_t *b, uint32_t count, const char legs[static LEGS_MAX][NAME_BYTES_MAX + 1]);
 /* The name of a leg or a kind into `ret`, as a C string. */
 void write_name(buffer_t *b, const char *name);
 void read_name(reader_t *r, char ret[static NAME_BYTES_MAX + 1]);

@@ -23,7 +23,7 @@ static unsigned read_word(reader_t *r, const char *const *words, unsigned count)
 
 void encode_hello(buffer_t *b, const hello_t *h, const uint64_t *held)
 {
-    proto_write(b, CMD_HELLO, 10);
+    proto_write(b, CMD_HELLO, 11);
     write_name(b, protocol[0]);
     write_uint(b, h->version_min);
     write_uint(b, h->version_max);
@@ -36,6 +36,7 @@ void encode_hello(buffer_t *b, const hello_t *h, const uint64_t *held)
     for (uint32_t i = 0; i < h->held_count; i++) {
         write_uint(b, held[i]);
     }
+    write_label(b, (text_t){h->label, (uint32_t)strlen(h->label)});
 }
 
 /* Reads HELLO's list to its end, so that whoever walks it later finds only good numbers. */
@@ -59,7 +60,7 @@ int decode_hello(const void *frame, size_t len, hello_t *ret)
 {
     reader_t r;
     hello_t h = {0};
-    proto_read(&r, frame, len, CMD_HELLO, 10);
+    proto_read(&r, frame, len, CMD_HELLO, 11);
     read_word(&r, protocol, 1);
     h.version_min = read_uint(&r, CODEC_INT_MAX);
     h.version_max = read_uint(&r, CODEC_INT_MAX);
@@ -76,11 +77,35 @@ int decode_hello(const void *frame, size_t len, hello_t *ret)
     h.held_count = read_array(&r, 0, HELD_MAX);
     h.held = r;
     check_held(&r, &h);
+    text_t label = read_label(&r);
+    memcpy(h.label, label.bytes, r.failed ? 0 : label.len);
     if (reader_end(&r) != 0) {
         return -EPROTO;
     }
     *ret = h;
     return 0;
+}
+
+void write_legs(buffer_t *b, uint32_t count, const char legs[static LEGS_MAX][NAME_BYTES_MAX + 1])
+{
+    write_array(b, count);
+    for (uint32_t i = 0; i < count; i++) {
+        write_name(b, legs[i]);
+    }
+}
+
+uint32_t read_legs(reader_t *r, char ret[static LEGS_MAX][NAME_BYTES_MAX + 1])
+{
+    uint32_t count = read_array(r, 0, LEGS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        read_name(r, ret[i]);
+        for (uint32_t k = 0; k < i; k++) {
+            if (strcmp(ret[k], ret[i]) == 0) {
+                r->failed = true;
+            }
+        }
+    }
+    return count;
 }
 
 void encode_welcome(buffer_t *b, const welcome_t *w)
@@ -89,10 +114,7 @@ void encode_welcome(buffer_t *b, const welcome_t *w)
     write_uint(b, w->version);
     write_uint(b, w->session);
     write_uint(b, (uint64_t)w->ack_deadline_ms);
-    write_array(b, w->legs_count);
-    for (uint32_t i = 0; i < w->legs_count; i++) {
-        write_name(b, w->legs[i]);
-    }
+    write_legs(b, w->legs_count, w->legs);
     write_uint(b, w->asked);
 }
 
@@ -104,15 +126,7 @@ int decode_welcome(const void *frame, size_t len, welcome_t *ret)
     w.version = read_uint(&r, CODEC_INT_MAX);
     w.session = read_range(&r, 1, CODEC_INT_MAX);
     w.ack_deadline_ms = (int64_t)read_uint(&r, DURATION_MS_MAX);
-    w.legs_count = read_array(&r, 0, LEGS_MAX);
-    for (uint32_t i = 0; i < w.legs_count; i++) {
-        read_name(&r, w.legs[i]);
-        for (uint32_t k = 0; k < i; k++) {
-            if (strcmp(w.legs[k], w.legs[i]) == 0) {
-                r.failed = true;
-            }
-        }
-    }
+    w.legs_count = read_legs(&r, w.legs);
     w.asked = (uint8_t)read_uint(&r, (UINT64_C(1) << w.legs_count) - 1);
     if (reader_end(&r) != 0) {
         return -EPROTO;
@@ -131,14 +145,14 @@ void encode_bye(buffer_t *b)
     proto_write(b, CMD_BYE, 1);
 }
 
-void encode_ping(buffer_t *b, uint64_t seen)
+void encode_ping(buffer_t *b, uint64_t count)
 {
-    write_number(b, CMD_PING, seen);
+    write_number(b, CMD_PING, count);
 }
 
-int decode_ping(const void *frame, size_t len, uint64_t *ret_seen)
+int decode_ping(const void *frame, size_t len, uint64_t *ret_count)
 {
-    return read_number(frame, len, CMD_PING, CODEC_INT_MAX, ret_seen);
+    return read_number(frame, len, CMD_PING, CODEC_INT_MAX, ret_count);
 }
 
 void encode_window(buffer_t *b, uint32_t window)

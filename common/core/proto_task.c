@@ -5,10 +5,11 @@
 
 enum { RESULT_SHORT = 3, RESULT_LONG = 5 };
 
-void tasks_begin(batch_t *batch, buffer_t *b, uint64_t seen)
+void tasks_begin(batch_t *batch, buffer_t *b, const tasks_t *head)
 {
-    proto_write(b, CMD_TASKS, 3);
-    write_uint(b, seen);
+    proto_write(b, CMD_TASKS, 4);
+    write_uint(b, head->seen);
+    write_uint(b, (uint64_t)head->limit_ms);
     batch_begin(batch, b);
 }
 
@@ -23,11 +24,13 @@ void tasks_add(batch_t *batch, const task_record_t *t)
     batch->count++;
 }
 
-int decode_tasks(const void *frame, size_t len, uint64_t *ret_seen, task_record_t *ret)
+int decode_tasks(const void *frame, size_t len, tasks_t *ret_head, task_record_t *ret)
 {
     reader_t r;
-    proto_read(&r, frame, len, CMD_TASKS, 3);
-    uint64_t seen = read_uint(&r, CODEC_INT_MAX);
+    tasks_t head;
+    proto_read(&r, frame, len, CMD_TASKS, 4);
+    head.seen = read_uint(&r, CODEC_INT_MAX);
+    head.limit_ms = (int64_t)read_uint(&r, DURATION_MS_MAX);
     uint32_t n = read_records(&r);
     for (uint32_t i = 0; i < n && !r.failed; i++) {
         task_record_t *t = &ret[i];
@@ -39,7 +42,7 @@ int decode_tasks(const void *frame, size_t len, uint64_t *ret_seen, task_record_
     }
     int rc = records_end(&r, n);
     if (rc >= 0) {
-        *ret_seen = seen;
+        *ret_head = head;
     }
     return rc;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DIAL_NONE UINT32_MAX
 enum {
@@ -35,6 +36,7 @@ struct dialer {
     resolver_t *resolver;
     int resolver_item;
     buffer_t frame;
+    char label[LABEL_BYTES_MAX + 1];
     char (*found)[ADDRESS_BYTES];
     uint32_t end; /* no dial from here on is in use */
     uint64_t malformed, unknown;
@@ -116,6 +118,7 @@ static void say_hello(dialer_t *d, uint32_t n)
     const uint64_t *held = NULL;
     strncpy(hello.kind, d->options.kind, NAME_BYTES_MAX);
     strncpy(hello.leg, d->options.leg, NAME_BYTES_MAX);
+    memcpy(hello.label, d->label, sizeof hello.label);
     d->events.hello(d->events.arg, n, &hello, &held);
     buffer_clear(&d->frame);
     encode_hello(&d->frame, &hello, held);
@@ -398,6 +401,16 @@ void dialer_counts(const dialer_t *d, dialer_counts_t *ret)
     *ret = c;
 }
 
+static void set_label(dialer_t *d, const char *label)
+{
+    char host[LABEL_BYTES_MAX + 1] = "";
+    gethostname(host, sizeof host - 1);
+    if (label != NULL)
+        snprintf(d->label, sizeof d->label, "%s", label);
+    else
+        snprintf(d->label, sizeof d->label, "%.50s:%ld", host, (long)getpid());
+}
+
 int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t *events, loop_t *loop,
                 char *why)
 {
@@ -410,6 +423,7 @@ int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t
     d->events = *events;
     d->loop = loop;
     d->resolver_item = -1;
+    set_label(d, o->label);
     buffer_init(&d->frame);
     d->found = calloc(RESOLVED_MAX, sizeof *d->found);
     int error = d->found == NULL ? -ENOMEM : 0;

@@ -41,6 +41,7 @@ typedef struct {
     const char *what; /* "publisher": for log lines */
     role_t role;
     const char *kind, *leg; /* "" for a consumer */
+    const char *label;      /* for people: which process this is; NULL: HOST:PID */
     const char *const *endpoints;
     size_t endpoints_count;
 } dialer_options_t;

@@ -225,7 +225,7 @@ uint64_t boss_give(boss_t *b, unsigned worker, uint64_t seq, uint32_t try_no, co
     batch_t batch;
 
     buffer_clear(&b->frame);
-    tasks_begin(&batch, &b->frame, w->seen);
+    tasks_begin(&batch, &b->frame, &(tasks_t){.seen = w->seen});
     tasks_add(&batch, &record);
     batch_end(&batch);
     boss_send(b, worker, &b->frame);
@@ -255,7 +255,7 @@ static uint32_t give_some(boss_t *b, unsigned worker, const char *name, uint64_t
 
     buffer_init(&body);
     buffer_clear(&b->frame);
-    tasks_begin(&batch, &b->frame, w->seen);
+    tasks_begin(&batch, &b->frame, &(tasks_t){.seen = w->seen});
     for (; given < n && w->outstanding < window && !batch_full(&batch); given++) {
         char host[HOST_BYTES_MAX + 1];
         snprintf(host, sizeof host, "%s-%llu", name, (unsigned long long)(first_seq + given));

@@ -101,7 +101,7 @@ static void keep_alive(fake_t *f)
 /* Lists what it was given; their bodies go with the frame. */
 static void keep_given(fake_t *f, int command)
 {
-    uint64_t seen;
+    tasks_t head;
     int n;
 
     if (command == CMD_DELIVER) {
@@ -111,7 +111,7 @@ static void keep_given(fake_t *f, int command)
         f->deliveries_count += (size_t)n;
     } else if (command == CMD_TASKS) {
         assert_true(f->tasks_count + RECORDS_MAX <= FAKE_GIVEN_MAX);
-        n = decode_tasks(f->room->frame, f->len, &seen, f->room->tasks + f->tasks_count);
+        n = decode_tasks(f->room->frame, f->len, &head, f->room->tasks + f->tasks_count);
         assert_true(n >= 0);
         f->tasks_count += (size_t)n;
     }

@@ -22,6 +22,9 @@ static bool taken(const void *frame, size_t len, void *room)
     publish_t publish;
     confirm_t confirm;
     text_t text;
+    tasks_t head;
+    dead_t dead;
+    buried_t buried;
 
     switch (proto_command(frame, len, &why)) {
     case CMD_HELLO:
@@ -41,7 +44,7 @@ static bool taken(const void *frame, size_t len, void *room)
     case CMD_SETTLED:
         return decode_settled(frame, len, &number, &codes) >= 0;
     case CMD_TASKS:
-        return decode_tasks(frame, len, &number, room) >= 0;
+        return decode_tasks(frame, len, &head, room) >= 0;
     case CMD_RESULTS:
         return decode_results(frame, len, &number, room) >= 0;
     case CMD_PUBLISH:
@@ -52,6 +55,10 @@ static bool taken(const void *frame, size_t len, void *room)
         return decode_status(frame, len, &number) >= 0;
     case CMD_REPORT:
         return decode_report(frame, len, &text) >= 0;
+    case CMD_DEAD:
+        return decode_dead(frame, len, &dead) >= 0;
+    case CMD_BURIED:
+        return decode_buried(frame, len, &buried, room) >= 0;
     default:
         return false;
     }

@@ -259,6 +259,7 @@ static inline void worker_results(worker_world_t *k, uint64_t no, uint32_t first
 
 static void world_worker_frame(worker_world_t *k, const frame_t *f)
 {
+    tasks_t head;
     static task_record_t tasks[RECORDS_MAX];
     error_t error;
     int n;
@@ -277,8 +278,9 @@ static void world_worker_frame(worker_world_t *k, const frame_t *f)
         assert_int_equal(decode_ping(f->data, f->len, &k->seen), 0);
         break;
     case CMD_TASKS:
-        n = decode_tasks(f->data, f->len, &k->seen, tasks);
+        n = decode_tasks(f->data, f->len, &head, tasks);
         assert_true(n > 0);
+        k->seen = head.seen;
         k->frames++;
         for (int i = 0; i < n && k->tasks_count < TASKS_MAX; i++)
             k->tasks[k->tasks_count++] = tasks[i];

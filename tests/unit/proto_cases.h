@@ -95,7 +95,7 @@ static inline void expect_only(decode_fn *decode, const char *json, int expected
     expect(decode, json, expected);
     refuse_neighbours(decode, frame, frame, true);
     json_int_t command = json_integer_value(json_array_get(frame, 0));
-    for (json_int_t other = 0; other <= 42; other++) {
+    for (json_int_t other = 0; other <= 43; other++) {
         json_array_set_new(frame, 0, json_integer(other));
         if (other != command) {
             refuse_value(decode, frame, "another command");

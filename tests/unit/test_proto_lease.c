@@ -75,6 +75,25 @@ static void deliver_out_of_its_ranges(void **state)
     refuse(deliver, "[10,[[900,1,5,3,0,\"bin:body\"],[900,2,6,3,0,\"body\"]]]");
 }
 
+static void tries_of_a_delivery_come_back(void **state)
+{
+    (void)state;
+    delivery_record_t d = {.id = {1, 1}, .legs = 3, .body = "", .tries = {0, 255, 3}};
+    deliver_begin(&batch, &b);
+    deliver_add(&batch, &d);
+    batch_end(&batch);
+    memset(deliveries, UNTOUCHED, sizeof deliveries[0]);
+    assert_int_equal(deliver(&b), 1);
+    assert_memory_equal(deliveries[0].tries, d.tries, sizeof d.tries);
+    expect(deliver, "[10,[[900,1,5,3,0,\"bin:\",[]]]]", 1);
+    expect(deliver, "[10,[[900,1,5,3,0,\"bin:\",[1,2,3,4,5,6,7,8]]]]", 1);
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[1,2,3,4,5,6,7,8,9]]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[256]]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[\"1\"]]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",1]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[1],[1]]]]");
+}
+
 static void a_body_of_65536_bytes_and_no_more(void **state)
 {
     (void)state;
@@ -171,6 +190,86 @@ static void progress_comes_back(void **state)
     }
 }
 
+static void tries_of_a_step_come_back(void **state)
+{
+    (void)state;
+    buffer_t events;
+    buffer_init(&events);
+    const event_t given[] = {
+        {.bit = 0,
+         .no = 1,
+         .label = {"web-7:1", 7},
+         .since_ms = 5,
+         .took_ms = 7,
+         .how = HOW_OK,
+         .text = {"", 0}},
+        {.bit = 7, .no = TRIES_MAX, .label = {"", 0}, .how = HOW_TIMEOUT, .text = {"no answer", 9}},
+    };
+    event_write(&events, &given[0]);
+    event_write(&events, &given[1]);
+    assert_int_equal(events_count(events.data, events.len), 2);
+    const step_t s = {.id = {1, 1},
+                      .text = {"", 0},
+                      .events = events.data,
+                      .events_len = (uint32_t)events.len,
+                      .events_count = 2};
+    progress_begin(&batch, &b, 1);
+    progress_add(&batch, &s);
+    batch_end(&batch);
+    assert_int_equal(progress(&b), 1);
+    assert_int_equal(steps[0].events_count, 2);
+    assert_int_equal(steps[0].events_len, events.len);
+    assert_memory_equal(steps[0].events, events.data, events.len);
+    reader_t r;
+    event_t e;
+    reader_init(&r, steps[0].events, steps[0].events_len);
+    for (int i = 0; i < 2; i++) {
+        assert_true(event_read(&r, &e));
+        assert_int_equal(e.bit, given[i].bit);
+        assert_int_equal(e.no, given[i].no);
+        assert_int_equal(e.how, given[i].how);
+        assert_int_equal(e.since_ms, given[i].since_ms);
+        assert_int_equal(e.took_ms, given[i].took_ms);
+        assert_int_equal(e.label.len, given[i].label.len);
+        assert_int_equal(e.text.len, given[i].text.len);
+    }
+    assert_false(event_read(&r, &e));
+    assert_int_equal(events_count(events.data, events.len - 1), -EPROTO);
+    buffer_done(&events);
+}
+
+static void tries_out_of_their_ranges(void **state)
+{
+    (void)state;
+    expect_only(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[7,255,\"web-7:1\",1,86400000,5,\"why\"]]]]]", 1);
+    expect(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,1,\"\",1,1,0,\"\"],[0,1,\"\",1,1,4,\"\"]]]]]", 1);
+    refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[8,1,\"\",1,1,6,\"\"]]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[9,1,\"\",1,1,1,\"\"]]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,0,\"\",1,1,1,\"\"]]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,256,\"\",1,1,1,\"\"]]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,1,\"\",1,1,3,\"\"]]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,1,\"\",1,1,6,\"\"]]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,1,\"\",1,86400001,1,\"\"]]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\"]]]");
+    buffer_t events;
+    buffer_init(&events);
+    const event_t e = {.no = 1, .text = {"", 0}, .label = {"", 0}};
+    for (uint32_t n = 1; n <= STEP_EVENTS_MAX + 1; n++) {
+        event_write(&events, &e);
+        const step_t s = {.id = {1, 1},
+                          .text = {"", 0},
+                          .events = events.data,
+                          .events_len = (uint32_t)events.len,
+                          .events_count = n};
+        buffer_clear(&b);
+        progress_begin(&batch, &b, 1);
+        progress_add(&batch, &s);
+        batch_end(&batch);
+        assert_int_equal(progress(&b), n <= STEP_EVENTS_MAX ? 1 : -EPROTO);
+    }
+    buffer_done(&events);
+}
+
 static void a_step_that_says_only_done_is_short(void **state)
 {
     (void)state;
@@ -192,17 +291,17 @@ static void progress_out_of_its_ranges(void **state)
 {
     (void)state;
     expect_only(progress, "[11,1,[[900,1,5,3]]]", 1);
-    expect_only(progress, "[11,1,[[900,1,5,3],[900,1,5,1,2,1,3000,\"why\"]]]", 2);
+    expect_only(progress, "[11,1,[[900,1,5,3],[900,1,5,1,2,1,3000,\"why\",[]]]]", 2);
     expect(progress, "[11,9223372036854775807,[]]", 0);
     refuse(progress, "[11,0,[]]");
     refuse(progress, "[11,1,[[0,1,5,3]]]");
     refuse(progress, "[11,1,[[900,0,5,3]]]");
     refuse(progress, "[11,1,[[900,1099511627776,5,3]]]");
     refuse(progress, "[11,1,[[900,1,5,256]]]");
-    refuse(progress, "[11,1,[[900,1,5,1,256,1,3000,\"why\"]]]");
-    refuse(progress, "[11,1,[[900,1,5,1,2,4,3000,\"why\"]]]");
-    refuse(progress, "[11,1,[[900,1,5,1,2,1,86400001,\"why\"]]]");
-    refuse(progress, "[11,1,[[900,1,5,1,2,1,3000,\"bin:why\"]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,256,1,3000,\"why\",[]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,2,4,3000,\"why\",[]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,2,1,86400001,\"why\",[]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,2,1,3000,\"bin:why\",[]]]]");
     refuse(progress, "[11,1,[[900,1,5,1,2]]]");
     refuse(progress, "[11,1,[[900,1,5,1,2,1]]]");
     refuse(progress, "[11,1,[[900,1,5,1,2,1,3000]]]");
@@ -289,6 +388,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(deliver_comes_back, clear),
         cmocka_unit_test(deliver_out_of_its_ranges),
+        cmocka_unit_test_teardown(tries_of_a_delivery_come_back, clear),
+        cmocka_unit_test_teardown(tries_of_a_step_come_back, clear),
+        cmocka_unit_test_teardown(tries_out_of_their_ranges, clear),
         cmocka_unit_test_teardown(a_body_of_65536_bytes_and_no_more, clear),
         cmocka_unit_test_teardown(records_up_to_4096, clear),
         cmocka_unit_test_teardown(a_full_frame_is_below_the_limit, clear),

@@ -114,7 +114,8 @@ static void hello_of_a_worker_comes_back(void **state)
                        .window = WINDOW_MAX,
                        .kind = "restart-simulate",
                        .leg = "a1234567890123456789012345678901",
-                       .held_count = 3};
+                       .held_count = 3,
+                       .label = "web-7:4242"};
     encode_hello(&b, &h, refs);
     assert_command(&b, CMD_HELLO);
     assert_int_equal(decode_hello(b.data, b.len, &got), 0);
@@ -129,7 +130,7 @@ static void hello_of_a_worker_comes_back(void **state)
     for (int i = 0; i < 3; i++) {
         assert_true(read_uint(&got.held, CODEC_INT_MAX) == refs[i]);
     }
-    assert_int_equal(reader_end(&got.held), 0);
+    assert_string_equal(got.label, h.label);
 }
 
 static void hello_of_a_consumer_comes_back(void **state)
@@ -156,36 +157,44 @@ static void hello_of_a_consumer_comes_back(void **state)
 static void hello_out_of_its_ranges(void **state)
 {
     (void)state;
-    expect_only(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1088,\"\",\"\",[900,1]]", 0);
-    expect_only(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"l\",[]]", 0);
-    refuse(hello, "[1,\"mandril\",1,1,\"consumer\",77,1088,\"\",\"\",[]]");
-    refuse(hello, "[1,\"mandrill2\",1,1,\"consumer\",77,1088,\"\",\"\",[]]");
+    expect_only(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1088,\"\",\"\",[900,1],\"web-7:1\"]", 0);
+    expect_only(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"l\",[],\"web-7:1\"]", 0);
+    expect(hello,
+           "[1,\"mandrill\",1,1,\"consumer\",77,1088,\"\",\"\",[],"
+           "\"1234567890123456789012345678901234567890123456789012345678901234\"]",
+           0);
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1088,\"\",\"\",[],"
+                  "\"12345678901234567890123456789012345678901234567890123456789012345\"]");
+    refuse(hello, "[1,\"mandril\",1,1,\"consumer\",77,1088,\"\",\"\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill2\",1,1,\"consumer\",77,1088,\"\",\"\",[],\"web-7:1\"]");
     refuse(hello, "[1,\"bin:mandrill\",1,1,\"consumer\",77,1088,\"\",\"\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"publisher\",77,1088,\"\",\"\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"\",77,1088,\"\",\"\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"worke\",77,1088,\"k\",\"l\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",0,1088,\"\",\"\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,65537,\"\",\"\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1088,\"k\",\"\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1088,\"\",\"l\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"\",\"l\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"K\",\"l\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"-\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"l\\u0000\",[]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"a12345678901234567890123456789012\",[]]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"publisher\",77,1088,\"\",\"\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"\",77,1088,\"\",\"\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"worke\",77,1088,\"k\",\"l\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",0,1088,\"\",\"\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,65537,\"\",\"\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1088,\"k\",\"\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1088,\"\",\"l\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"\",\"l\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"K\",\"l\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"-\",[],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"l\\u0000\",[],\"web-7:1\"]");
+    refuse(
+        hello,
+        "[1,\"mandrill\",1,1,\"worker\",77,1088,\"k\",\"a12345678901234567890123456789012\",[],\"web-7:1\"]");
 }
 
 static void held_of_a_consumer_is_pairs_of_ids(void **state)
 {
     (void)state;
-    expect(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1,1099511627775]]", 0);
-    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1,1,1]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[0,1]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1,0]]");
-    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1,1099511627776]]");
-    expect(hello, "[1,\"mandrill\",1,1,\"worker\",77,1,\"k\",\"l\",[0,0,1]]", 0);
+    expect(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1,1099511627775],\"web-7:1\"]", 0);
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1,1,1],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[0,1],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1,0],\"web-7:1\"]");
+    refuse(hello, "[1,\"mandrill\",1,1,\"consumer\",77,1,\"\",\"\",[1,1099511627776],\"web-7:1\"]");
+    expect(hello, "[1,\"mandrill\",1,1,\"worker\",77,1,\"k\",\"l\",[0,0,1],\"web-7:1\"]", 0);
 }
 
 static void as_many_held_as_two_windows(void **state)

@@ -23,17 +23,17 @@ static task_record_t tasks[RECORDS_MAX];
 
 static int tasks_of(const buffer_t *frame)
 {
-    uint64_t seen;
-    memset(&seen, UNTOUCHED, sizeof seen);
-    int rc = decode_tasks(frame->data, frame->len, &seen, tasks);
-    assert_untouched(rc, &seen, sizeof seen);
+    tasks_t head;
+    memset(&head, UNTOUCHED, sizeof head);
+    int rc = decode_tasks(frame->data, frame->len, &head, tasks);
+    assert_untouched(rc, &head, sizeof head);
     return rc;
 }
 
 static void tasks_come_back(void **state)
 {
     (void)state;
-    uint64_t seen;
+    tasks_t head;
     const task_record_t given[] = {
         {.ref = 0, .try_no = 1, .id = {1, 1}, .body = "", .body_len = 0},
         {.ref = CODEC_INT_MAX,
@@ -43,14 +43,15 @@ static void tasks_come_back(void **state)
          .body_len = 2},
         {.ref = UINT64_C(4294967296), .try_no = 2, .id = {900, 1}, .body = "body", .body_len = 4},
     };
-    tasks_begin(&batch, &b, CODEC_INT_MAX);
+    tasks_begin(&batch, &b, &(tasks_t){.seen = CODEC_INT_MAX, .limit_ms = DURATION_MS_MAX});
     for (int i = 0; i < 3; i++) {
         tasks_add(&batch, &given[i]);
     }
     batch_end(&batch);
     assert_command(&b, CMD_TASKS);
-    assert_int_equal(decode_tasks(b.data, b.len, &seen, tasks), 3);
-    assert_true(seen == CODEC_INT_MAX);
+    assert_int_equal(decode_tasks(b.data, b.len, &head, tasks), 3);
+    assert_true(head.seen == CODEC_INT_MAX);
+    assert_int_equal(head.limit_ms, DURATION_MS_MAX);
     for (int i = 0; i < 3; i++) {
         assert_true(tasks[i].ref == given[i].ref);
         assert_int_equal(tasks[i].try_no, given[i].try_no);
@@ -63,14 +64,15 @@ static void tasks_come_back(void **state)
 static void tasks_out_of_their_ranges(void **state)
 {
     (void)state;
-    expect_only(tasks_of, "[20,0,[[4294967296,1,900,1,\"bin:body\"],[0,1,900,2,\"bin:\"]]]", 2);
-    expect(tasks_of, "[20,0,[]]", 0);
-    refuse(tasks_of, "[20,0,[[1,0,900,1,\"bin:body\"]]]");
-    refuse(tasks_of, "[20,0,[[1,4294967296,900,1,\"bin:body\"]]]");
-    refuse(tasks_of, "[20,0,[[1,1,0,1,\"bin:body\"]]]");
-    refuse(tasks_of, "[20,0,[[1,1,900,0,\"bin:body\"]]]");
-    refuse(tasks_of, "[20,0,[[1,1,900,1099511627776,\"bin:body\"]]]");
-    refuse(tasks_of, "[20,0,[[1,1,900,1,\"body\"]]]");
+    expect_only(tasks_of, "[20,0,30000,[[4294967296,1,900,1,\"bin:body\"],[0,1,900,2,\"bin:\"]]]", 2);
+    expect(tasks_of, "[20,0,30000,[]]", 0);
+    refuse(tasks_of, "[20,0,86400001,[]]");
+    refuse(tasks_of, "[20,0,30000,[[1,0,900,1,\"bin:body\"]]]");
+    refuse(tasks_of, "[20,0,30000,[[1,4294967296,900,1,\"bin:body\"]]]");
+    refuse(tasks_of, "[20,0,30000,[[1,1,0,1,\"bin:body\"]]]");
+    refuse(tasks_of, "[20,0,30000,[[1,1,900,0,\"bin:body\"]]]");
+    refuse(tasks_of, "[20,0,30000,[[1,1,900,1099511627776,\"bin:body\"]]]");
+    refuse(tasks_of, "[20,0,30000,[[1,1,900,1,\"body\"]]]");
 }
 
 static void tasks_at_their_limits(void **state)
@@ -81,14 +83,14 @@ static void tasks_at_their_limits(void **state)
     for (uint32_t extra = 0; extra <= 1; extra++) {
         buffer_clear(&b);
         t.body_len = BODY_BYTES_MAX + extra;
-        tasks_begin(&batch, &b, 0);
+        tasks_begin(&batch, &b, &(tasks_t){0});
         tasks_add(&batch, &t);
         batch_end(&batch);
         assert_int_equal(tasks_of(&b), extra ? -EPROTO : 1);
     }
     buffer_clear(&b);
     t.body_len = 0;
-    tasks_begin(&batch, &b, 0);
+    tasks_begin(&batch, &b, &(tasks_t){0});
     while (!batch_full(&batch)) {
         tasks_add(&batch, &t);
     }
@@ -102,10 +104,11 @@ static void tasks_at_their_limits(void **state)
 static void a_frame_without_tasks_still_says_what_was_seen(void **state)
 {
     (void)state;
-    uint64_t seen = 0;
-    frame_json(&b, "[20,42,[]]");
-    assert_int_equal(decode_tasks(b.data, b.len, &seen, tasks), 0);
-    assert_int_equal(seen, 42);
+    tasks_t head;
+    frame_json(&b, "[20,42,0,[]]");
+    assert_int_equal(decode_tasks(b.data, b.len, &head, tasks), 0);
+    assert_int_equal(head.seen, 42);
+    assert_int_equal(head.limit_ms, 0);
 }
 
 /* --- RESULTS --- */
