@@ -104,6 +104,9 @@ static int set_options(void *socket, bool router, int unsent_max)
         {ZMQ_IPV6, 0},
         {ZMQ_BACKLOG, BACKLOG},
         {router ? ZMQ_ROUTER_MANDATORY : ZMQ_IMMEDIATE, 1},
+        /* Of two connections with one id of the peers' making the newer is read, so that it can be refused.
+           Else it is not, and what came of it stays in memory for good. */
+        {router ? ZMQ_ROUTER_HANDOVER : ZMQ_IMMEDIATE, 1},
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (zmq_setsockopt(socket, options[i].option, &options[i].value, sizeof options[i].value) != 0)
@@ -249,8 +252,7 @@ static int recv_part(const wire_t *w, zmq_msg_t *part)
     return 0;
 }
 
-/* The connection's number, or false when the peer chose an id itself. One that it made to look like ours
- * cannot be told apart; it gains nothing by that. */
+/* The connection's number, or false when the peer chose an id itself and did not make it look like ours. */
 static bool read_routing_id(wire_t *w, uint32_t *ret)
 {
     const uint8_t *id = zmq_msg_data(&w->body);
@@ -261,21 +263,33 @@ static bool read_routing_id(wire_t *w, uint32_t *ret)
 }
 
 /* Takes the rest of a message whose first part is here: all of it is, or libzmq had not shown the first. True
- * when it is one frame from a peer with an id of ours. */
-static bool recv_rest(wire_t *w, uint32_t *ret_routing_id)
+ * when it is one frame. */
+static bool recv_rest(wire_t *w)
 {
-    bool good = true;
+    bool single = true;
     if (w->router) {
-        good = read_routing_id(w, ret_routing_id) && zmq_msg_more(&w->body);
-        if (zmq_msg_more(&w->body) && recv_part(w, &w->body) != 0)
+        single = zmq_msg_more(&w->body);
+        if (single && recv_part(w, &w->body) != 0)
             return false;
     }
     while (zmq_msg_more(&w->body)) {
-        good = false;
+        single = false;
         if (recv_part(w, &w->body) != 0)
             return false;
     }
-    return good;
+    return single;
+}
+
+/* Tells the guard where the message came from; false when it must not be taken. */
+static bool ask_guard(wire_t *w, bool id_is_ours, uint32_t routing_id)
+{
+    /* Asked of the last part: the routing id has no descriptor when poll() has looked at it before. */
+    const int fd = zmq_msg_get(&w->body, ZMQ_SRCFD);
+    guard_delivered(w->guard, fd);
+    if (id_is_ours)
+        return guard_identify(w->guard, fd, routing_id);
+    guard_refuse(w->guard, fd);
+    return false;
 }
 
 int wire_recv(wire_t *w, frame_t *ret)
@@ -287,10 +301,10 @@ int wire_recv(wire_t *w, frame_t *ret)
         if (error != 0)
             return error;
         uint32_t routing_id = 0;
-        const bool good = recv_rest(w, &routing_id);
-        /* Asked of the last part: the routing id has no descriptor when poll() has looked at it before. */
+        const bool id_is_ours = !w->router || read_routing_id(w, &routing_id);
+        bool good = recv_rest(w) && id_is_ours;
         if (w->guard != NULL)
-            guard_delivered(w->guard, zmq_msg_get(&w->body, ZMQ_SRCFD));
+            good = ask_guard(w, id_is_ours, routing_id) && good;
         if (good) {
             *ret = (frame_t){routing_id, zmq_msg_data(&w->body), zmq_msg_size(&w->body)};
             w->counts.frames_in++;

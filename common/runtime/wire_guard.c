@@ -19,9 +19,11 @@ enum { ROUND_MESSAGES = 256 };
 typedef struct {
     struct sockaddr_in peer; /* sin_family 0: no connection of ours has this descriptor */
     bool delivered;          /* since the last look, maybe before the connection was known here */
-    uint64_t base;           /* bytes that had come when the last delivered message was seen */
-    uint64_t mark;           /* bytes that had come at the last look */
-    uint64_t mark_rounds;    /* rounds that had ended then */
+    bool identified;         /* it has delivered, and routing_id is what it was known by */
+    uint32_t routing_id;
+    uint64_t base;        /* bytes that had come when the last delivered message was seen */
+    uint64_t mark;        /* bytes that had come at the last look */
+    uint64_t mark_rounds; /* rounds that had ended then */
 } connection_t;
 
 struct wire_guard {
@@ -100,7 +102,7 @@ static void connection_close(wire_guard_t *g, connection_t *c)
     if (c->peer.sin_family != 0)
         g->open--;
     /* The descriptor's next connection may have delivered already: events are taken later than messages. */
-    *c = (connection_t){.delivered = c->delivered};
+    *c = (connection_t){.delivered = c->delivered, .identified = c->identified, .routing_id = c->routing_id};
 }
 
 static bool peer_of(int fd, struct sockaddr_in *ret)
@@ -180,6 +182,7 @@ static bool bytes_taken(int fd, uint64_t *ret)
     return true;
 }
 
+/* What the peer has not sent yet does not come any more; the messages that are here already do. */
 static bool cut(wire_guard_t *g, int fd)
 {
     connection_t *c = &g->by_fd[fd];
@@ -192,6 +195,42 @@ static bool cut(wire_guard_t *g, int fd)
     const struct linger none = {.l_onoff = 1, .l_linger = 0};
     return same && setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none) == 0 &&
            shutdown(fd, SHUT_RDWR) == 0;
+}
+
+void guard_refuse(wire_guard_t *g, int fd)
+{
+    take_events(g);
+    connection_t *c = connection_at(g, fd);
+    if (c != NULL && c->peer.sin_family != 0)
+        cut(g, fd);
+}
+
+/* The descriptor of another connection that is known by this id, or -1. */
+static int other_with(const wire_guard_t *g, int fd, uint32_t routing_id)
+{
+    for (size_t other = 0; other < g->size; other++) {
+        const connection_t *o = &g->by_fd[other];
+        if (o->identified && o->routing_id == routing_id && (int)other != fd)
+            return (int)other;
+    }
+    return -1;
+}
+
+bool guard_identify(wire_guard_t *g, int fd, uint32_t routing_id)
+{
+    connection_t *c = connection_at(g, fd);
+    if (c == NULL || (c->identified && c->routing_id == routing_id))
+        return true;
+    /* A connection keeps its id. With another one it is a new connection, that got the descriptor of the
+     * last. */
+    const int robbed = other_with(g, fd, routing_id);
+    c->identified = robbed < 0;
+    c->routing_id = routing_id;
+    if (robbed >= 0) {
+        guard_refuse(g, robbed);
+        guard_refuse(g, fd);
+    }
+    return robbed < 0;
 }
 
 static bool socket_is_empty(const wire_guard_t *g)

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +31,11 @@ static char why[WHY_BYTES];
 
 typedef struct {
     int port;
-    const char *id;    /* its routing id, "" for none */
     const void *frame; /* sent again and again */
     size_t frame_len;
     int64_t sent; /* bytes */
     bool cut;
+    atomic_bool done;
     pthread_t thread;
 } attacker_t;
 
@@ -49,22 +50,23 @@ static bool send_all(int fd, const void *bytes, size_t n)
     return true;
 }
 
-static int handshake(int port, const char *id)
+/* A connection with a routing id of its own making; without one when id_len is 0. */
+static int handshake(int port, const void *id, size_t id_len)
 {
     static const uint8_t greeting[64] = {0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0, 'N', 'U', 'L', 'L'};
     uint8_t ready[64] = "\x04\x00\x05READY\x0bSocket-Type\0\0\0\x06"
                         "DEALER\x08Identity\0\0\0";
     const size_t fixed = 43;
-    ready[fixed - 1] = (uint8_t)strlen(id);
-    memcpy(ready + fixed, id, strlen(id));
-    ready[1] = (uint8_t)(fixed - 2 + strlen(id));
+    ready[fixed - 1] = (uint8_t)id_len;
+    memcpy(ready + fixed, id, id_len);
+    ready[1] = (uint8_t)(fixed - 2 + id_len);
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     uint8_t answer[128];
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
         send_all(fd, greeting, sizeof greeting) && recv(fd, answer, 64, MSG_WAITALL) == 64 &&
-        send_all(fd, ready, fixed + strlen(id)) && recv(fd, answer, 2, MSG_WAITALL) == 2 &&
+        send_all(fd, ready, fixed + id_len) && recv(fd, answer, 2, MSG_WAITALL) == 2 &&
         recv(fd, answer, answer[1], MSG_WAITALL) > 0)
         return fd;
     close(fd);
@@ -74,7 +76,7 @@ static int handshake(int port, const char *id)
 static void *attack(void *arg)
 {
     attacker_t *a = arg;
-    const int fd = handshake(a->port, a->id);
+    const int fd = handshake(a->port, "", 0);
     if (fd < 0)
         return NULL;
     while (a->sent < ATTACK_BYTES_MAX && !a->cut) {
@@ -187,7 +189,7 @@ static void withstand(attacker_t *a)
 static void an_endless_message_of_large_frames_is_cut(void **state)
 {
     (void)state;
-    attacker_t a = {.id = ""};
+    attacker_t a = {0};
     void *frame = make_frame(true, MEGABYTE, &a.frame_len);
     a.frame = frame;
     withstand(&a);
@@ -197,43 +199,166 @@ static void an_endless_message_of_large_frames_is_cut(void **state)
 static void an_endless_message_of_empty_frames_is_cut(void **state)
 {
     (void)state;
-    attacker_t a = {.id = ""};
+    attacker_t a = {0};
     void *frames = make_empty_frames(&a.frame_len);
     a.frame = frames;
     withstand(&a);
     free(frames);
 }
 
-/* libzmq never reads from the second of two connections with one id. */
-static void a_second_connection_with_the_same_id_is_cut(void **state)
+static uint64_t refused_by(const wire_t *w)
+{
+    wire_counts_t counts;
+    wire_counts(w, &counts);
+    return counts.refused_parts;
+}
+
+/* Whether the server has closed it, in some turns of the server. */
+static bool is_closed(int fd, wire_t *server)
+{
+    for (int i = 0; i < WAIT_MS; i++) {
+        char byte;
+        if (recv(fd, &byte, 1, MSG_DONTWAIT) == 0)
+            return true;
+        turn(server, 1);
+    }
+    return false;
+}
+
+static const uint8_t short_frame[] = {0, 4, 'p', 'i', 'n', 'g'};
+
+/* It could not be answered, for the next one with its id would get the answer. */
+static void a_connection_with_an_id_of_its_own_is_refused_and_cut(void **state)
 {
     (void)state;
     wire_t *server = NULL;
     assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
-    const int first = handshake(port_of(server), "twin");
-    assert_true(first >= 0);
-    assert_true(send_all(first, "\0\1x", 3));
-    wire_counts_t counts = {0};
-    for (int i = 0; i < WAIT_MS && counts.refused_parts == 0; i++) {
-        turn(server, 1);
-        wire_counts(server, &counts);
-    }
-    assert_int_equal(counts.refused_parts, 1);
+    const int fd = handshake(port_of(server), "mine", 4);
+    assert_true(fd >= 0);
+    assert_true(send_all(fd, short_frame, sizeof short_frame));
+    assert_true(is_closed(fd, server));
+    assert_int_equal(refused_by(server), 1);
+    close(fd);
+    wire_close(&server, 0);
+}
 
-    attacker_t a = {.id = "twin", .port = port_of(server)};
+/* libzmq reads of one of them only. */
+static void the_newer_of_two_connections_with_one_id_is_read(void **state)
+{
+    (void)state;
+    wire_t *server = NULL;
+    assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
+    const int first = handshake(port_of(server), "twin", 4);
+    const int second = handshake(port_of(server), "twin", 4);
+    assert_true(first >= 0 && second >= 0);
+    assert_true(send_all(second, short_frame, sizeof short_frame));
+    assert_true(is_closed(second, server));
+    assert_int_equal(refused_by(server), 1);
+    close(first);
+    close(second);
+    wire_close(&server, 0);
+}
+
+enum { TWINS = 40, TWIN_FRAMES = 16 };
+
+/* All stay open until the last one has sent what it could. */
+static void *send_as_twins(void *arg)
+{
+    attacker_t *a = arg;
+    int fds[TWINS];
+    for (int i = 0; i < TWINS; i++) {
+        fds[i] = handshake(a->port, "twin", 4);
+        for (int k = 0; fds[i] >= 0 && k < TWIN_FRAMES && send_all(fds[i], a->frame, a->frame_len); k++)
+            a->sent += (int64_t)a->frame_len;
+    }
+    for (int i = 0; i < TWINS; i++)
+        close(fds[i]);
+    atomic_store(&a->done, true);
+    return NULL;
+}
+
+static void a_flood_of_connections_with_one_id_fills_no_memory(void **state)
+{
+    (void)state;
+    wire_t *server = NULL;
+    assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
+    attacker_t a = {.port = port_of(server)};
     void *frame = make_frame(false, MEGABYTE, &a.frame_len);
     a.frame = frame;
-    assert_int_equal(pthread_create(&a.thread, NULL, attack, &a), 0);
-    for (int i = 0; i < WAIT_MS && cuts_of(server) == 0; i++)
+    const long before_kb = resident_kb();
+    long most_kb = before_kb;
+    assert_int_equal(pthread_create(&a.thread, NULL, send_as_twins, &a), 0);
+    while (!atomic_load(&a.done)) {
         turn(server, 1);
+        const long now_kb = resident_kb();
+        most_kb = now_kb > most_kb ? now_kb : most_kb;
+    }
     pthread_join(a.thread, NULL);
-    assert_true(a.cut);
-    assert_int_equal(cuts_of(server), 1);
-    close(first);
+    print_message("sent %lld MB, grew by %ld MB\n", (long long)(a.sent / MEGABYTE),
+                  (most_kb - before_kb) / 1024);
+    assert_true(refused_by(server) > 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which keep what was freed */
+    assert_true(most_kb - before_kb < 128 * 1024);
+#endif
     free(frame);
     wire_close(&server, 0);
 }
 
+/* Receives one frame; how many were refused meanwhile does not matter. */
+static uint32_t receive_from(wire_t *w, const char *expected)
+{
+    frame_t frame = {0};
+    int error = -EAGAIN;
+    for (int i = 0; i < WAIT_MS && error == -EAGAIN; i++) {
+        zmq_pollitem_t item = {.socket = wire_socket(w), .events = ZMQ_POLLIN};
+        zmq_poll(&item, 1, 1);
+        error = wire_recv(w, &frame);
+    }
+    assert_int_equal(error, 0);
+    assert_int_equal(frame.len, strlen(expected));
+    assert_memory_equal(frame.data, expected, frame.len);
+    return frame.routing_id;
+}
+
+/* Whoever guesses an id of libzmq's gets the connection's place, and must not be heard there. The one that
+ * was robbed connects again and goes on. */
+static void a_forged_id_is_not_taken_for_the_one_that_has_it(void **state)
+{
+    (void)state;
+    const buffer_t hello = {.data = (uint8_t *)"hello", .len = 5};
+    wire_t *server = NULL, *peer = NULL;
+    assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
+    assert_int_equal(wire_connect(&peer, wire_endpoint(server), why), 0);
+    zmq_pollitem_t item = {.socket = wire_socket(peer), .events = ZMQ_POLLOUT};
+    assert_int_equal(zmq_poll(&item, 1, WAIT_MS), 1);
+    assert_int_equal(wire_send(peer, 0, &hello), 0);
+    const uint32_t id = receive_from(server, "hello");
+
+    const uint8_t forged[] = {0, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
+    const int thief = handshake(port_of(server), forged, sizeof forged);
+    assert_true(thief >= 0);
+    const uint8_t two_frames[] = {0, 4, 'p', 'i', 'n', 'g', 0, 4, 'p', 'i', 'n', 'g'};
+    assert_true(send_all(thief, two_frames, sizeof two_frames));
+    assert_true(is_closed(thief, server));
+    wire_counts_t counts;
+    wire_counts(server, &counts);
+    assert_int_equal(counts.refused_parts, 2);
+    assert_int_equal(counts.frames_in, 1);
+
+    uint32_t again = id;
+    for (int i = 0; i < WAIT_MS && again == id; i++) {
+        frame_t frame;
+        zmq_pollitem_t in = {.socket = wire_socket(server), .events = ZMQ_POLLIN};
+        wire_send(peer, 0, &hello);
+        zmq_poll(&in, 1, 1);
+        if (wire_recv(server, &frame) == 0)
+            again = frame.routing_id;
+    }
+    assert_int_not_equal(again, id);
+    close(thief);
+    wire_close(&peer, 0);
+    wire_close(&server, 0);
+}
 typedef struct {
     int port, frames;
     const uint8_t *frame;
@@ -244,7 +369,7 @@ typedef struct {
 static void *send_frames(void *arg)
 {
     sender_t *s = arg;
-    const int fd = handshake(s->port, "");
+    const int fd = handshake(s->port, "", 0);
     for (int i = 0; i < s->frames && !s->cut; i++)
         s->cut = fd < 0 || !send_all(fd, s->frame, s->frame_len);
     if (!s->cut)
@@ -297,7 +422,7 @@ static void a_peer_that_sends_much_in_many_messages_is_not_cut(void **state)
     (void)state;
     wire_t *server = NULL;
     assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
-    const int fd = handshake(port_of(server), "");
+    const int fd = handshake(port_of(server), "", 0);
     assert_true(fd >= 0);
     size_t frame_len;
     void *frame = make_frame(false, MEGABYTE, &frame_len);
@@ -325,7 +450,7 @@ static void whole_messages_before_the_first_look_do_not_count(void **state)
     (void)state;
     wire_t *server = NULL;
     assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
-    const int fd = handshake(port_of(server), "");
+    const int fd = handshake(port_of(server), "", 0);
     assert_true(fd >= 0);
     size_t frame_len;
     void *frame = make_frame(false, MEGABYTE, &frame_len);
@@ -351,7 +476,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_endless_message_of_large_frames_is_cut),
         cmocka_unit_test(an_endless_message_of_empty_frames_is_cut),
-        cmocka_unit_test(a_second_connection_with_the_same_id_is_cut),
+        cmocka_unit_test(a_connection_with_an_id_of_its_own_is_refused_and_cut),
+        cmocka_unit_test(the_newer_of_two_connections_with_one_id_is_read),
+        cmocka_unit_test(a_flood_of_connections_with_one_id_fills_no_memory),
+        cmocka_unit_test(a_forged_id_is_not_taken_for_the_one_that_has_it),
         cmocka_unit_test(a_burst_of_whole_messages_is_not_cut),
         cmocka_unit_test(a_peer_that_sends_much_in_many_messages_is_not_cut),
         cmocka_unit_test(whole_messages_before_the_first_look_do_not_count),
