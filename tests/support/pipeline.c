@@ -128,7 +128,7 @@ void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], uns
     programs[PART_CONSUMER] =
         start_consumer(rig, 0, 1,
                        ARGS("--extend", milliseconds(lease_ms * 3 / 10, extend), "--extend-every",
-                            milliseconds(lease_ms / 5, every), "--max-tries", "1000"));
+                            milliseconds(lease_ms / 5, every), "--max-tries", "255"));
     programs[PART_SAVE] = start_save(rig, 0, 1, ARGS("--log-messages"));
     programs[PART_RESTART] = start_restart(rig, 0, 1, ARGS("--simulate", "0..20", "--log-messages"));
 }
