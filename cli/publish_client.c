@@ -81,7 +81,7 @@ enum { FRAME_OTHER, FRAME_CONFIRM, FRAME_NOT_NOW };
 
 static int take_error(publish_client_t *c, const frame_t *frame, char *why)
 {
-    error_t error;
+    peer_error_t error;
     char text[96];
     if (decode_error(frame->data, frame->len, &error) < 0)
         return FRAME_OTHER;

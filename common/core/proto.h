@@ -86,8 +86,8 @@ typedef struct {
     uint32_t window;
     char kind[NAME_BYTES_MAX + 1]; /* "" for a consumer */
     char leg[NAME_BYTES_MAX + 1];
-    uint32_t held_count; /* numbers: pairs of stream, seq for a consumer; refs for a worker */
-    reader_t held;       /* at the first of them; read with read_uint */
+    uint32_t held_count;             /* numbers: pairs of stream, seq for a consumer; refs for a worker */
+    reader_t held;                   /* at the first of them; read with read_uint */
     char label[LABEL_BYTES_MAX + 1]; /* for people: which process this is */
 } hello_t;
 
@@ -100,10 +100,11 @@ typedef struct {
     uint8_t asked; /* legs of new messages */
 } welcome_t;
 
+/* ERROR as a frame. (error_t is a name of glibc.) */
 typedef struct {
     unsigned code;
     text_t text;
-} error_t;
+} peer_error_t;
 
 void encode_hello(buffer_t *b, const hello_t *h, const uint64_t *held); /* h->held is not used */
 int decode_hello(const void *frame, size_t len, hello_t *ret);
@@ -115,7 +116,7 @@ void encode_ping(buffer_t *b, uint64_t count); /* RESULTS seen, tasks started, o
 int decode_ping(const void *frame, size_t len, uint64_t *ret_count);
 /* Here and in records: a text that is too long is cut, bytes that are not UTF-8 become '?'. */
 void encode_error(buffer_t *b, unsigned code, const char *text);
-int decode_error(const void *frame, size_t len, error_t *ret);
+int decode_error(const void *frame, size_t len, peer_error_t *ret);
 void encode_window(buffer_t *b, uint32_t window);
 int decode_window(const void *frame, size_t len, uint32_t *ret_window);
 
@@ -150,9 +151,9 @@ enum { EVENT_MESSAGE = 8 };
 const char *how_name(unsigned how);
 
 typedef struct {
-    uint8_t bit;      /* the leg, or EVENT_MESSAGE */
-    uint32_t no;      /* of the try, 1..TRIES_MAX; of the message: which delivery, or how many events */
-    text_t label;     /* the worker, or the consumer */
+    uint8_t bit;       /* the leg, or EVENT_MESSAGE */
+    uint32_t no;       /* of the try, 1..TRIES_MAX; of the message: which delivery, or how many events */
+    text_t label;      /* the worker, or the consumer */
     uint64_t since_ms; /* wall clock, for people */
     int64_t took_ms;
     how_t how;
@@ -284,8 +285,8 @@ int decode_report(const void *frame, size_t len, text_t *ret_json);
 typedef enum { ACT_LIST, ACT_COUNT, ACT_REDRIVE, ACT_PURGE, ACTS } act_t;
 
 typedef struct {
-    message_id_t id;     /* 0-0: any */
-    text_t host, reason; /* globs (core/glob.h); empty: any */
+    message_id_t id;             /* 0-0: any */
+    text_t host, reason;         /* globs (core/glob.h); empty: any */
     uint64_t older_ms, newer_ms; /* 0: any */
 } letter_filter_t;
 

@@ -177,10 +177,10 @@ void encode_error(buffer_t *b, unsigned code, const char *text)
     write_text(b, (text_t){text, (uint32_t)strlen(text)});
 }
 
-int decode_error(const void *frame, size_t len, error_t *ret)
+int decode_error(const void *frame, size_t len, peer_error_t *ret)
 {
     reader_t r;
-    error_t e;
+    peer_error_t e;
     proto_read(&r, frame, len, CMD_ERROR, 3);
     e.code = read_error_code(&r);
     e.text = read_text(&r);

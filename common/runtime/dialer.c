@@ -166,7 +166,7 @@ static int take_welcome(dialer_t *d, uint32_t n, const frame_t *frame)
 static int take_error(dialer_t *d, uint32_t n, const frame_t *frame)
 {
     dial_t *dial = &d->dials[n];
-    error_t error;
+    peer_error_t error;
     char text[WHY_BYTES];
     if (decode_error(frame->data, frame->len, &error) != 0)
         return -EPROTO;

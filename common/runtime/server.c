@@ -112,7 +112,7 @@ static int take_hello(server_t *s, const frame_t *frame)
 
 static int take_error(server_t *s, const frame_t *frame)
 {
-    error_t e;
+    peer_error_t e;
     char text[TEXT_BYTES_MAX + 1];
     if (decode_error(frame->data, frame->len, &e) == 0)
         log_limited(LOG_WARN, "a %s says %s: %s", s->options.what, error_name(e.code),

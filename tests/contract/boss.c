@@ -147,7 +147,7 @@ static void take_frame(boss_t *b, const frame_t *frame)
     const char *why;
     const int command = proto_command(frame->data, frame->len, &why);
     boss_worker_t *w = worker_of(b, frame->routing_id);
-    error_t error;
+    peer_error_t error;
 
     if (command == CMD_HELLO) {
         take_hello(b, frame);

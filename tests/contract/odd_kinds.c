@@ -4,6 +4,7 @@
 #include "common/runtime/log.h"
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +20,7 @@ static void decide(const worker_task_t *t, worker_result_t *ret)
     *ret = (worker_result_t){.outcome = OUTCOME_OK};
     if (named(t, "gone")) {
         ret->outcome = OUTCOME_PERMANENT;
-        strcpy(ret->text, "it is gone");
+        snprintf(ret->text, sizeof ret->text, "it is gone");
     } else if (named(t, "again")) {
         ret->outcome = OUTCOME_TRANSIENT;
         ret->ms = ODD_WAIT_MS;

@@ -24,7 +24,7 @@ static unsigned publish_until_full(fake_t *client, uint64_t *number)
             ++*number;
             continue;
         }
-        error_t e;
+        peer_error_t e;
         assert_int_equal(command, CMD_ERROR);
         assert_int_equal(decode_error(client->room->frame, client->len, &e), 0);
         assert_int_equal(e.code, ERR_FULL);

@@ -173,7 +173,7 @@ void fake_recv(fake_t *f, command_t command)
 
 unsigned fake_recv_error(fake_t *f)
 {
-    error_t e;
+    peer_error_t e;
 
     fake_recv(f, CMD_ERROR);
     assert_int_equal(decode_error(f->room->frame, f->len, &e), 0);

@@ -18,7 +18,7 @@ static bool taken(const void *frame, size_t len, void *room)
     uint32_t window;
     hello_t hello;
     welcome_t welcome;
-    error_t error;
+    peer_error_t error;
     publish_t publish;
     confirm_t confirm;
     text_t text;

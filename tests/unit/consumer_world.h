@@ -261,7 +261,7 @@ static void world_worker_frame(worker_world_t *k, const frame_t *f)
 {
     tasks_t head;
     static task_record_t tasks[RECORDS_MAX];
-    error_t error;
+    peer_error_t error;
     int n;
     switch (proto_command(f->data, f->len, NULL)) {
     case CMD_WELCOME:

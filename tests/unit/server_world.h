@@ -156,7 +156,7 @@ static inline void expect_nothing(wire_t *peer)
 
 static inline void expect_error(world_t *w, unsigned code)
 {
-    error_t e;
+    peer_error_t e;
     frame_t frame = expect(w->peer, CMD_ERROR);
     assert_int_equal(decode_error(frame.data, frame.len, &e), 0);
     assert_int_equal(e.code, code);

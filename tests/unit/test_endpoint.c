@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -47,7 +48,7 @@ static void bad_endpoints_say_why(void **state)
         {"ipc://*", "no path"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        strcpy(why, "nothing");
+        snprintf(why, sizeof why, "nothing");
         assert_int_equal(endpoint_check(bad[i].endpoint, why), -EINVAL);
         assert_non_null(strstr(why, bad[i].why));
     }

@@ -290,7 +290,7 @@ static int window(const buffer_t *frame)
 
 static int error(const buffer_t *frame)
 {
-    error_t e;
+    peer_error_t e;
     memset(&e, UNTOUCHED, sizeof e);
     int rc = decode_error(frame->data, frame->len, &e);
     assert_untouched(rc, &e, sizeof e);
@@ -338,7 +338,7 @@ static void ping_and_window_come_back(void **state)
 static void error_comes_back(void **state)
 {
     (void)state;
-    error_t got;
+    peer_error_t got;
     for (unsigned code = ERR_MALFORMED; code <= ERR_STORE; code++) {
         buffer_clear(&b);
         encode_error(&b, code, "no \xe2\x82\xac");
@@ -359,7 +359,7 @@ static void error_comes_back(void **state)
 
 static void assert_text(const char *given, const char *expected)
 {
-    error_t got;
+    peer_error_t got;
     buffer_clear(&b);
     encode_error(&b, ERR_STORE, given);
     assert_command(&b, CMD_ERROR);
@@ -393,7 +393,7 @@ static void a_text_of_1024_bytes_and_no_more(void **state)
 {
     (void)state;
     char text[TEXT_BYTES_MAX + 1];
-    error_t got;
+    peer_error_t got;
     memset(text, 't', sizeof text);
     for (uint32_t extra = 0; extra <= 1; extra++) {
         buffer_clear(&b);

@@ -74,9 +74,8 @@ static void hello_that_does_not_fit(void **state)
     hello_t h = {.version_min = 2, .version_max = 9, .role = ROLE_CONSUMER, .session = SESSION};
     encode_hello(&w->frame, &h, NULL);
     send_frame(w->peer, &w->frame);
-    h = (hello_t){.version_min = 1, .version_max = 1, .role = ROLE_WORKER, .session = SESSION};
-    strcpy(h.kind, "k");
-    strcpy(h.leg, "l");
+    h = (hello_t){
+        .version_min = 1, .version_max = 1, .role = ROLE_WORKER, .session = SESSION, .kind = "k", .leg = "l"};
     buffer_clear(&w->frame);
     encode_hello(&w->frame, &h, NULL);
     send_frame(w->peer, &w->frame);
@@ -110,7 +109,7 @@ static void more_peers_than_may_be(void **state)
         zmq_poll(w->loop.items, 1, 1);
         server_receive(w->server, 10);
     }
-    error_t e;
+    peer_error_t e;
     frame_t frame = expect(more[1], CMD_ERROR);
     assert_int_equal(decode_error(frame.data, frame.len, &e), 0);
     assert_int_equal(e.code, ERR_LIMIT);
