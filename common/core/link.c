@@ -1,7 +1,7 @@
 #include "common/core/link.h"
 
 /* A peer without WELCOME says HELLO again after this time. */
-enum { HELLO_MS = 1000 };
+enum { HELLO_MS = 1000, HELLOS_MAX = DEAD_MS / HELLO_MS };
 
 void link_init(link_t *l, uint64_t session, int64_t now_ms)
 {
@@ -12,6 +12,7 @@ static void greet(link_t *l, int64_t at_ms)
 {
     l->state = LINK_GREETING;
     l->hello_ms = at_ms;
+    l->hellos = 0;
 }
 
 link_action_t link_tick(link_t *l, int64_t now_ms)
@@ -20,6 +21,11 @@ link_action_t link_tick(link_t *l, int64_t now_ms)
         if (now_ms < l->hello_ms) {
             return LINK_NOTHING;
         }
+        if (l->hellos == HELLOS_MAX) {
+            greet(l, now_ms);
+            return LINK_LOST;
+        }
+        l->hellos++;
         /* Noted here, not when it was sent: a send that fails is tried again after the same time. */
         l->hello_ms = now_ms + HELLO_MS;
         return LINK_SEND_HELLO;
@@ -38,6 +44,7 @@ link_action_t link_tick(link_t *l, int64_t now_ms)
 void link_heard(link_t *l, int64_t now_ms)
 {
     l->heard_ms = now_ms;
+    l->hellos = 0;
 }
 
 void link_said(link_t *l, int64_t now_ms)

@@ -2,6 +2,10 @@
  *
  *   GREETING --WELCOME--> UP --nothing heard for DEAD_MS, or WHO--> GREETING
  *
+ * Silence for DEAD_MS is also the end of a connection that only greets: it may lead one way alone, where
+ * HELLO arrives and WELCOME does not. One over which nothing can be sent is not silent, the caller says so
+ * with link_refused().
+ *
  * The caller takes what has come in and tells of it, then sends what link_tick() asks for. A HELLO or PING is
  * asked for once; when its send fails it comes again a second later. */
 #ifndef MANDRILL_LINK_H
@@ -18,11 +22,12 @@ typedef struct {
     uint64_t server_session; /* 0 before the first WELCOME */
     int64_t heard_ms, said_ms;
     int64_t hello_ms; /* when the next HELLO is due */
+    uint32_t hellos;  /* since anything was heard, or the connection was new */
 } link_t;
 
 void link_init(link_t *l, uint64_t session, int64_t now_ms);
-/* What to do now; LINK_LOST is returned once, when the server fell silent (it greets again by itself after
- * that). */
+/* What to do now; LINK_LOST is returned once, when the server fell silent: the connection is of no use any
+ * more (it greets again by itself after that). */
 link_action_t link_tick(link_t *l, int64_t now_ms);
 void link_heard(link_t *l, int64_t now_ms);
 void link_said(link_t *l, int64_t now_ms);

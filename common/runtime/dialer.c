@@ -331,8 +331,10 @@ static void dial_tick(dialer_t *d, uint32_t n)
             link_said(&dial->link, now_ms);
         break;
     case LINK_LOST:
-        log_warn("%s %s has fallen silent", d->options.what, dial->address);
-        dial_down(d, n);
+        if (dial->up) {
+            log_warn("%s %s has fallen silent", d->options.what, dial->address);
+            dial_down(d, n);
+        }
         /* A fresh connection: what is queued in the old one would arrive stale. */
         dial_close(d, dial, 0);
         dial_open(d, dial);

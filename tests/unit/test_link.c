@@ -20,10 +20,39 @@ static void test_greets_each_second(void **state)
     assert_true(link_next_ms(&l) == 6000);
     assert_int_equal(link_tick(&l, 5999), LINK_NOTHING);
     assert_int_equal(link_tick(&l, 6000), LINK_SEND_HELLO);
-    /* However long nothing is heard, there is nothing to lose yet. */
-    assert_int_equal(link_tick(&l, 20000), LINK_SEND_HELLO);
-    assert_int_equal(link_tick(&l, 20000), LINK_NOTHING);
-    assert_true(link_next_ms(&l) == 21000);
+}
+
+static void test_a_greeting_that_nobody_answers_is_lost_too(void **state)
+{
+    (void)state;
+    link_t l;
+    link_init(&l, 77, 0);
+    for (int round = 0; round < 3; round++) {
+        const int64_t from_ms = round * DEAD_MS;
+        for (int64_t now_ms = from_ms; now_ms < from_ms + DEAD_MS; now_ms += 1000)
+            assert_int_equal(link_tick(&l, now_ms), LINK_SEND_HELLO);
+        assert_true(link_next_ms(&l) == from_ms + DEAD_MS);
+        assert_int_equal(link_tick(&l, from_ms + DEAD_MS), LINK_LOST);
+        assert_int_equal(l.state, LINK_GREETING);
+    }
+}
+
+static void test_a_greeting_is_not_lost_while_anything_is_heard_or_nothing_can_be_sent(void **state)
+{
+    (void)state;
+    link_t l;
+    link_init(&l, 77, 0);
+    for (int64_t now_ms = 0; now_ms < 20000; now_ms += 1000) {
+        assert_int_equal(link_tick(&l, now_ms), LINK_SEND_HELLO);
+        if (now_ms % 2000 == 0)
+            link_heard(&l, now_ms);
+        else
+            link_refused(&l, now_ms, 1000);
+    }
+    /* Who is refused for long is not silent. */
+    link_refused(&l, 20000, 2 * DEAD_MS);
+    assert_int_equal(link_tick(&l, 20000 + DEAD_MS), LINK_NOTHING);
+    assert_int_equal(link_tick(&l, 20000 + 2 * DEAD_MS), LINK_SEND_HELLO);
 }
 
 static void up(link_t *l, uint64_t server_session, int64_t now_ms)
@@ -127,6 +156,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_greets_each_second),
+        cmocka_unit_test(test_a_greeting_that_nobody_answers_is_lost_too),
+        cmocka_unit_test(test_a_greeting_is_not_lost_while_anything_is_heard_or_nothing_can_be_sent),
         cmocka_unit_test(test_ping_after_a_second_of_own_silence),
         cmocka_unit_test(test_lost_after_three_seconds),
         cmocka_unit_test(test_another_server_process_is_told),
