@@ -34,6 +34,14 @@ static const char *numbered(rig_t *rig, const char *what, unsigned n)
     return rig_endpoint(rig, name);
 }
 
+static const char *way_to(rig_t *rig, const char *what, unsigned n)
+{
+    char name[PROCESS_NAME_MAX];
+
+    snprintf(name, sizeof name, "%s-%u", what, n);
+    return rig_way_to(rig, name);
+}
+
 /* "<what>-<n>" with --announce and the caller's arguments, started; returns when `key` is announced. */
 static process_t *start(rig_t *rig, const char *what, unsigned n, const char *program, arguments_t *a,
                         const char *const *args, const char *key)
@@ -75,7 +83,7 @@ process_t *start_consumer(rig_t *rig, unsigned n, unsigned publishers, const cha
     add_pair(&a, "--listen", numbered(rig, "tasks", n));
     add_pair(&a, "--control", numbered(rig, "control", n));
     for (unsigned i = 0; i < publishers; i++)
-        add_pair(&a, "--publisher", numbered(rig, "leases", i));
+        add_pair(&a, "--publisher", way_to(rig, "leases", i));
     return start(rig, "consumer", n, "mandrill-consumer", &a, args, "listen");
 }
 
@@ -83,7 +91,7 @@ static process_t *start_worker(rig_t *rig, const char *what, unsigned n, const c
                                unsigned consumers, const char *const *args)
 {
     for (unsigned i = 0; i < consumers; i++)
-        add_pair(a, "--consumer", numbered(rig, "tasks", i));
+        add_pair(a, "--consumer", way_to(rig, "tasks", i));
     return start(rig, what, n, program, a, args, "ready");
 }
 

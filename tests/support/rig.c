@@ -54,6 +54,8 @@ int rig_teardown(void **state)
         }
         free(rig->processes[i]);
     }
+    for (size_t i = rig->deferred_count; i-- > 0;)
+        rig->deferred[i].run(rig->deferred[i].arg);
     for (size_t i = 0; i < RIG_SOCKETS_MAX; i++)
         if (rig->sockets[i] != NULL)
             zmq_close(rig->sockets[i]);
@@ -106,11 +108,11 @@ static unsigned free_port(void)
     return 0;
 }
 
-const char *rig_endpoint(rig_t *rig, const char *name)
+static rig_endpoint_t *endpoint(rig_t *rig, const char *name)
 {
     for (size_t i = 0; i < rig->endpoints_count; i++)
         if (strcmp(rig->endpoints[i].name, name) == 0)
-            return rig->endpoints[i].endpoint;
+            return &rig->endpoints[i];
     assert_true(rig->endpoints_count < RIG_ENDPOINTS_MAX);
     rig_endpoint_t *e = &rig->endpoints[rig->endpoints_count++];
     snprintf(e->name, sizeof e->name, "%s", name);
@@ -118,7 +120,31 @@ const char *rig_endpoint(rig_t *rig, const char *name)
         snprintf(e->endpoint, sizeof e->endpoint, "tcp://127.0.0.1:%u", free_port());
     else
         snprintf(e->endpoint, sizeof e->endpoint, "ipc://%s/%s", rig->dir, name);
-    return e->endpoint;
+    return e;
+}
+
+const char *rig_endpoint(rig_t *rig, const char *name)
+{
+    return endpoint(rig, name)->endpoint;
+}
+
+void rig_detour(rig_t *rig, const char *name, const char *by)
+{
+    snprintf(endpoint(rig, name)->detour, RIG_ENDPOINT_MAX, "%s", by);
+}
+
+const char *rig_way_to(rig_t *rig, const char *name)
+{
+    const rig_endpoint_t *e = endpoint(rig, name);
+
+    return e->detour[0] != '\0' ? e->detour : e->endpoint;
+}
+
+void rig_defer(rig_t *rig, void (*run)(void *arg), void *arg)
+{
+    assert_true(rig->deferred_count < RIG_DEFERRED_MAX);
+    rig->deferred[rig->deferred_count].run = run;
+    rig->deferred[rig->deferred_count++].arg = arg;
 }
 
 char *rig_path(const rig_t *rig, const char *name, char *path)

@@ -10,11 +10,18 @@
 #include "tests/support/process.h"
 #include <zmq.h>
 
-enum { RIG_PROCESSES_MAX = 64, RIG_ENDPOINTS_MAX = 64, RIG_ENDPOINT_MAX = 128, RIG_SOCKETS_MAX = 64 };
+enum {
+    RIG_PROCESSES_MAX = 64,
+    RIG_ENDPOINTS_MAX = 64,
+    RIG_ENDPOINT_MAX = 128,
+    RIG_SOCKETS_MAX = 64,
+    RIG_DEFERRED_MAX = 16
+};
 
 typedef struct {
     char name[PROCESS_NAME_MAX];
     char endpoint[RIG_ENDPOINT_MAX];
+    char detour[RIG_ENDPOINT_MAX]; /* where who connects goes instead; "": nowhere else */
 } rig_endpoint_t;
 
 typedef struct {
@@ -30,6 +37,11 @@ typedef struct {
     int guard;
     pid_t guard_pid;
     bool passed;
+    struct {
+        void (*run)(void *arg);
+        void *arg;
+    } deferred[RIG_DEFERRED_MAX];
+    size_t deferred_count;
     const char *stdin_file; /* of the next program; NULL: /dev/null */
 } rig_t;
 
@@ -47,6 +59,12 @@ void rig_passed(rig_t *rig);
 
 /* An endpoint by name: the same one each time, so that a program can come back where it was. */
 const char *rig_endpoint(rig_t *rig, const char *name);
+/* Whoever connects to `name` from now on is given `by` instead; who binds is not. */
+void rig_detour(rig_t *rig, const char *name, const char *by);
+/* Where to connect for what is bound at rig_endpoint(). */
+const char *rig_way_to(rig_t *rig, const char *name);
+/* Called when the programs of the test have ended, the last first. */
+void rig_defer(rig_t *rig, void (*run)(void *arg), void *arg);
 /* "<dir>/<name>" in a buffer of TEST_PATH_MAX; returns it. */
 char *rig_path(const rig_t *rig, const char *name, char *path);
 /* A DEALER connected to an endpoint, closed at the end of the test or by rig_close (which takes NULL). */

@@ -50,6 +50,16 @@ void trial_publish(trial_t *t, unsigned n)
     }
 }
 
+void trial_last(trial_t *t, int64_t ms)
+{
+    int64_t until_ms = test_now_ms() + ms;
+
+    while (test_now_ms() < until_ms) {
+        trial_confirmed(t);
+        test_pause();
+    }
+}
+
 /* Something that only grows while messages go through the part, counted where it is seen first. */
 static int64_t through(trial_t *t, part_t part)
 {
@@ -63,6 +73,15 @@ static int64_t through(trial_t *t, part_t part)
     default:
         return status_number(t->rig, "control-0", "workers.restart.done");
     }
+}
+
+void trial_recover(trial_t *t, int64_t ended_ms)
+{
+    int64_t before = through(t, PART_PUBLISHER);
+
+    TRIAL_WAIT(t, through(t, PART_PUBLISHER) > before);
+    t->figures.cycles++;
+    figures_recovered(&t->figures, test_now_ms() - ended_ms);
 }
 
 static bool announced(const process_t *p)
@@ -135,4 +154,11 @@ void trial_end(trial_t *t, const char *fault)
     assert_sound(t->rig, "saved-0.db");
     assert_sound(t->rig, "outbox-0.db");
     rig_passed(t->rig);
+}
+
+void trial_end_unhelped(trial_t *t, const char *fault)
+{
+    for (int i = 0; i < PIPELINE_PROGRAMS; i++)
+        assert_int_equal(t->programs[i]->starts, 1);
+    trial_end(t, fault);
 }

@@ -31,6 +31,12 @@ void trial_load(trial_t *t, rig_t *rig);
 /* Drives the load on; confirms so far. */
 unsigned trial_confirmed(trial_t *t);
 void trial_publish(trial_t *t, unsigned n);
+/* Goes on for a time: how long a fault lasts. */
+void trial_last(trial_t *t, int64_t ms);
+/* On until another message is acked; a cycle, with the time since `ended_ms` (the fault's end) among the
+ * figures.
+ */
+void trial_recover(trial_t *t, int64_t ended_ms);
 /* kill -9, a new process, and on until messages go all the way through it again; a cycle, with the time it
  * took among the figures. */
 void trial_kill(trial_t *t, part_t part);
@@ -39,6 +45,8 @@ void trial_kill(trial_t *t, part_t part);
 void trial_judge(trial_t *t, const char *fault);
 /* And the programs of trial_start() stop with 0; the last line of a test. */
 void trial_end(trial_t *t, const char *fault);
+/* trial_end() where nobody had to be started again. */
+void trial_end_unhelped(trial_t *t, const char *fault);
 
 #define TRIAL_WAIT(t, condition) WAIT((trial_confirmed(t), condition))
 
