@@ -232,7 +232,7 @@ int consumers_deliver(consumers_t *c, bool *ret_more, int64_t now_ms)
     uint64_t id_max = outbox_dispatched_to(c->outbox);
     uint16_t session;
     size_t messages = 0, bytes = 0;
-    while ((session = delivery_best_session(c->delivery)) != DELIVERY_NO_SESSION && messages < GIVEN_A_TURN &&
+    while ((session = delivery_taker(c->delivery)) != DELIVERY_NO_SESSION && messages < GIVEN_A_TURN &&
            bytes < GIVEN_BYTES_A_TURN) {
         size_t n = delivery_take(c->delivery, session, id_max, c->batch, now_ms, c->items);
         if (n == 0)
@@ -250,7 +250,7 @@ int consumers_deliver(consumers_t *c, bool *ret_more, int64_t now_ms)
         if (sent < 0)
             block(c, session, now_ms);
     }
-    *ret_more = session != DELIVERY_NO_SESSION && delivery_ready_head(c->delivery) > 0;
+    *ret_more = session != DELIVERY_NO_SESSION;
     return 0;
 }
 

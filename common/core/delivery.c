@@ -46,7 +46,8 @@ size_t delivery_room(const delivery_t *d)
 {
     const delivery_limits_t *l = &d->limits;
     uint32_t table_max = l->table_max - l->table_max / RESERVE_DIVISOR;
-    uint32_t ready = d->counts[ENTRY_READY];
+    /* Suspects that wait for their turn keep nothing else waiting. */
+    uint32_t ready = d->returned.count + d->fresh.count;
     if (ready >= l->ready_max || total(d) >= table_max || d->bodies.bytes_used >= l->ready_bytes_max) {
         return 0;
     }
@@ -70,6 +71,9 @@ static int fill(delivery_t *d, entry_t *e, const delivery_message_t *m, int64_t 
     case MESSAGE_DEAD:
         e->state = ENTRY_DEAD;
         return 0;
+    case MESSAGE_BACK:
+        e->returned = true;
+        break;
     case MESSAGE_NEW:
         break;
     }
@@ -102,6 +106,10 @@ int delivery_add(delivery_t *d, const delivery_message_t *m, int64_t now_ms)
     if (m->body != NULL && delivery_room(d) == 0) {
         return -ENOSPC;
     }
+    bool waits = m->state == MESSAGE_NEW || m->state == MESSAGE_BACK;
+    if (waits && !table_may_park(d, m->wait_ms)) {
+        return -EAGAIN;
+    }
     uint32_t slot;
     int rc = table_insert(d, m->id, &slot);
     if (rc < 0) {
@@ -118,6 +126,12 @@ int delivery_add(delivery_t *d, const delivery_message_t *m, int64_t now_ms)
 bool delivery_has(const delivery_t *d, uint64_t id)
 {
     return table_find(d, id) != FIFO_NONE;
+}
+
+bool delivery_in_limbo(const delivery_t *d, uint64_t id)
+{
+    uint32_t slot = table_find(d, id);
+    return slot != FIFO_NONE && d->entries[slot].state == ENTRY_LIMBO;
 }
 
 static session_t *session_of(delivery_t *d, uint16_t session)
@@ -144,6 +158,11 @@ void delivery_session_window(delivery_t *d, uint16_t session, uint32_t window)
     session_of(d, session)->window = window;
 }
 
+void delivery_session_name(delivery_t *d, uint16_t session, uint32_t who)
+{
+    session_of(d, session)->who = who;
+}
+
 uint32_t delivery_outstanding(const delivery_t *d, uint16_t session)
 {
     assert(session < SESSIONS_MAX);
@@ -158,18 +177,34 @@ uint32_t delivery_credit(const delivery_t *d, uint16_t session)
     return s->is_open && s->window > outstanding ? s->window - outstanding : 0;
 }
 
+static bool has_suspects(const session_t *s)
+{
+    uint32_t n = 0;
+    for (unsigned level = 0; level < SUSPECT_LEVELS; level++) {
+        n += s->suspects[level];
+    }
+    return n > 0;
+}
+
+static void orphan_all(delivery_t *d, const session_t *s, const fifo_t *list, bool spares)
+{
+    while (list->first != FIFO_NONE) {
+        uint32_t slot = list->first;
+        bool spared = spares && suspect_level(&d->entries[slot]) == SUSPECT_LEVELS;
+        d->orphans[slot] = (orphan_t){.who = s->who, .spared = spared};
+        table_assign(d, slot, DELIVERY_NO_SESSION);
+    }
+}
+
 void delivery_session_drop(delivery_t *d, uint16_t session)
 {
     session_t *s = session_of(d, session);
     if (!s->is_open) {
         return;
     }
-    while (s->first.first != FIFO_NONE) {
-        table_assign(d, s->first.first, DELIVERY_NO_SESSION);
-    }
-    while (s->timed.first != FIFO_NONE) {
-        table_assign(d, s->timed.first, DELIVERY_NO_SESSION);
-    }
+    bool spares = has_suspects(s);
+    orphan_all(d, s, &s->first, spares);
+    orphan_all(d, s, &s->timed, spares);
     d->open[s->place] = d->open[--d->open_count];
     d->sessions[d->open[s->place]].place = s->place;
     *s = (session_t){0};
@@ -195,7 +230,7 @@ static void take_back(delivery_t *d, const fifo_t *list, const uint64_t *ids, si
         if (e->state == ENTRY_LIMBO) {
             table_assign(d, slot, DELIVERY_NO_SESSION);
         } else if (e->stage == STAGE_NONE || d->stages[e->stage].fate == FATE_KEEP) {
-            table_release(d, slot, ENTRY_READY);
+            table_release(d, slot);
         }
     }
 }
@@ -220,18 +255,54 @@ void delivery_session_holds(delivery_t *d, uint16_t session, const uint64_t *ids
     }
 }
 
-uint16_t delivery_best_session(const delivery_t *d)
+/* How many suspects the session may be given now, and of which level: of the highest that waits, and only
+ * while it has none of another. */
+static uint32_t suspects_room(const delivery_t *d, const session_t *s, unsigned *ret_level)
+{
+    unsigned level = SUSPECT_LEVELS;
+    while (level > 0 && d->suspects[level - 1].count == 0) {
+        level--;
+    }
+    if (level-- == 0) {
+        return 0;
+    }
+    for (unsigned other = 0; other < SUSPECT_LEVELS; other++) {
+        if (other != level && s->suspects[other] > 0) {
+            return 0;
+        }
+    }
+    *ret_level = level;
+    return s->suspects[level] < suspects_max[level] ? suspects_max[level] - s->suspects[level] : 0;
+}
+
+static bool would_take(const delivery_t *d, uint16_t session)
+{
+    unsigned level;
+    return d->returned.count + d->fresh.count > 0 || suspects_room(d, &d->sessions[session], &level) > 0;
+}
+
+static uint16_t most_credit(const delivery_t *d, bool takers_only)
 {
     uint16_t best = DELIVERY_NO_SESSION;
     uint32_t most = 0;
     for (uint16_t i = 0; i < d->open_count; i++) {
         uint32_t credit = delivery_credit(d, d->open[i]);
-        if (credit > most) {
+        if (credit > most && (!takers_only || would_take(d, d->open[i]))) {
             most = credit;
             best = d->open[i];
         }
     }
     return best;
+}
+
+uint16_t delivery_best_session(const delivery_t *d)
+{
+    return most_credit(d, false);
+}
+
+uint16_t delivery_taker(const delivery_t *d)
+{
+    return d->counts[ENTRY_READY] > 0 ? most_credit(d, true) : DELIVERY_NO_SESSION;
 }
 
 static void lease(delivery_t *d, uint32_t slot, uint16_t session, int64_t now_ms, delivery_item_t *ret)
@@ -280,7 +351,13 @@ size_t delivery_take(delivery_t *d, uint16_t session, uint64_t id_max, size_t ma
     if (max > credit) {
         max = credit;
     }
-    size_t n = take_from(d, &d->returned, session, id_max, max, now_ms, ret);
+    unsigned level;
+    size_t room = suspects_room(d, &d->sessions[session], &level);
+    size_t n = 0;
+    if (room > 0) {
+        n = take_from(d, &d->suspects[level], session, id_max, room < max ? room : max, now_ms, ret);
+    }
+    n += take_from(d, &d->returned, session, id_max, max - n, now_ms, ret + n);
     return n + take_from(d, &d->fresh, session, id_max, max - n, now_ms, ret + n);
 }
 
@@ -309,14 +386,20 @@ void delivery_untake(delivery_t *d, const delivery_item_t *items, size_t n)
     }
 }
 
+/* The id at the head of the list when it is the smaller one; 0 stands for none. */
+static uint64_t sooner_head(const delivery_t *d, const fifo_t *list, uint64_t head)
+{
+    uint64_t id = list->first == FIFO_NONE ? 0 : d->entries[list->first].id;
+    return head == 0 || (id != 0 && id < head) ? id : head;
+}
+
 uint64_t delivery_ready_head(const delivery_t *d)
 {
-    uint64_t fresh = d->fresh.first == FIFO_NONE ? 0 : d->entries[d->fresh.first].id;
-    uint64_t returned = d->returned.first == FIFO_NONE ? 0 : d->entries[d->returned.first].id;
-    if (fresh == 0 || (returned != 0 && returned < fresh)) {
-        return returned;
+    uint64_t head = sooner_head(d, &d->fresh, sooner_head(d, &d->returned, 0));
+    for (unsigned level = 0; level < SUSPECT_LEVELS; level++) {
+        head = sooner_head(d, &d->suspects[level], head);
     }
-    return fresh;
+    return head;
 }
 
 void delivery_gauges(const delivery_t *d, delivery_gauges_t *ret)
@@ -327,10 +410,12 @@ void delivery_gauges(const delivery_t *d, delivery_gauges_t *ret)
         .parked = d->counts[ENTRY_PARKED],
         .limbo = d->counts[ENTRY_LIMBO],
         .total = total(d),
+        .suspects = d->suspects_count,
         .ready_bytes = d->bodies.bytes_used,
         .extended = d->extended,
         .expired = d->expired,
         .stale = d->stale,
+        .left = d->left,
     };
 }
 

@@ -14,7 +14,14 @@
  * Memory: 88 bytes and an index entry for each message in the table, which grows by doubling; bodies only of
  * READY messages that were added with one. A lease holds no body: a redelivery reads it from the outbox
  * again. First deadlines are a FIFO for each session (they are all the same length); a heap holds only
- * extended leases, delays and limbo.
+ * extended leases, delays and limbo. Of messages that wait for longer than PARKED_SHORT_MS only `parked_max`
+ * are in memory: the others leave it with the commit, and come back by delivery_add() when their time is
+ * near.
+ *
+ * Suspects: a message that has lost two leases or more may be what kills its consumers. A session has few of
+ * them out at a time, fewer the more they have lost, and of one level only, the highest that waits first: so
+ * what dies with a suspect is at most its equals, and what is left alone with it are messages that are none.
+ * When a session is dropped that has suspects out, only their leases count as lost.
  *
  * Ownership: bodies are copied in; items point to them until delivery_sent() or delivery_untake(). */
 #ifndef MANDRILL_DELIVERY_H
@@ -34,10 +41,16 @@ typedef struct {
     int64_t ack_deadline_ms;
     int64_t lease_cap_ms;    /* total extension of one delivery */
     uint32_t max_deliveries; /* lost leases before a message is dead */
+    uint32_t parked_max;     /* that wait for longer than PARKED_SHORT_MS; 0: as many as there are */
 } delivery_limits_t;
+
+enum { PARKED_SHORT_MS = 1000, SUSPECT_LEVELS = 3 };
+/* By level how many a session may have out: of messages with two lost leases, three, more. */
+extern const uint32_t suspects_max[SUSPECT_LEVELS];
 
 typedef enum {
     MESSAGE_NEW,   /* to READY, or PARKED when wait_ms > 0 */
+    MESSAGE_BACK,  /* the same, and when it goes out it goes before those that have never been */
     MESSAGE_LIMBO, /* may be out since before a restart: waits wait_ms (0: one ack deadline), or until an
                       extend adopts it */
     MESSAGE_DEAD,  /* a dead letter that a late step names: leaves with the next commit or rollback */
@@ -66,6 +79,16 @@ typedef struct {
 
 typedef enum { CHANGE_DELETE, CHANGE_MARK, CHANGE_BURY } change_kind_t;
 
+/* How a lease ends with a change. */
+typedef enum {
+    LEASE_GOES_ON, /* or there is none, or the message has ended with it */
+    LEASE_RELEASED,
+    LEASE_NACKED,
+    LEASE_CAPPED, /* extended for as long as there is */
+    LEASE_LOST,
+    LEASE_SPARED, /* lost and not counted: whoever had it held suspects */
+} lease_end_t;
+
 /* The message as it is to be on disk: all fields, not only those that changed. */
 typedef struct {
     uint64_t id;
@@ -73,9 +96,16 @@ typedef struct {
     uint8_t done, bad;  /* never both for a leg */
     uint8_t newly_done; /* of `done`: what the disk does not know yet, for counting */
     uint32_t deliveries;
+    uint32_t ref;    /* of the step that ended the lease: RELEASED, NACKED */
     int64_t wait_ms; /* from the commit to the next delivery */
     bool exhausted;  /* CHANGE_BURY because of max_deliveries */
+    lease_end_t lease_end;
 } delivery_change_t;
+
+typedef struct {
+    uint32_t who;   /* had it last: the name of its session; 0: not known */
+    int64_t age_ms; /* since it was given */
+} delivery_lease_t;
 
 typedef struct {
     uint64_t id; /* row id of the step's message */
@@ -83,6 +113,7 @@ typedef struct {
     uint8_t done, bad;
     step_op_t op;
     int64_t ms;
+    uint32_t ref; /* the caller's: comes back in the change */
 } delivery_step_t;
 
 typedef struct delivery delivery_t;
@@ -93,14 +124,18 @@ void delivery_destroy(delivery_t **d);
 /* How many more messages may be added with a body now. A sixteenth of the table is left out of it: room for
  * those that steps name, which come without a body. */
 size_t delivery_room(const delivery_t *d);
-/* 0; -EEXIST the id is in the table; -ENOSPC no room; -EINVAL no legs, all have ended already (but for
- * MESSAGE_DEAD), or the body is too long; -ENOMEM. */
+/* 0; -EEXIST the id is in the table; -ENOSPC no room; -EAGAIN it waits too long for a place among
+ * `parked_max`; -EINVAL no legs, all have ended already (but for MESSAGE_DEAD), or the body is too long;
+ * -ENOMEM. */
 int delivery_add(delivery_t *d, const delivery_message_t *m, int64_t now_ms);
 bool delivery_has(const delivery_t *d, uint64_t id);
+bool delivery_in_limbo(const delivery_t *d, uint64_t id);
 
 /* Sessions are small numbers of the caller (0..SESSIONS_MAX-1). Opening an open one sets its window. */
 void delivery_session_open(delivery_t *d, uint16_t session, uint32_t window);
 void delivery_session_window(delivery_t *d, uint16_t session, uint32_t window);
+/* Any number but 0, which delivery_staged_lease() tells of its leases, also after it was dropped. */
+void delivery_session_name(delivery_t *d, uint16_t session, uint32_t who);
 uint32_t delivery_credit(const delivery_t *d, uint16_t session);
 uint32_t delivery_outstanding(const delivery_t *d, uint16_t session);
 /* The session is dead: its leases run out. The number may be opened again at once. */
@@ -111,9 +146,12 @@ void delivery_session_drop(delivery_t *d, uint16_t session);
 void delivery_session_holds(delivery_t *d, uint16_t session, const uint64_t *ids, size_t n);
 /* The open session with the most credit, or DELIVERY_NO_SESSION. */
 uint16_t delivery_best_session(const delivery_t *d);
+/* The same of those that would be given something of what is READY. */
+uint16_t delivery_taker(const delivery_t *d);
 
 /* Leases up to `max` READY messages whose id is at most `id_max` to the session, within its credit: first
- * those that were out or waited before, then the others, each in order. Each gets a fresh token. Every item
+ * suspects, then those that were out or waited before, then the others, each in order. Each gets a fresh
+ * token. Every item
  * must then be given to delivery_sent() or delivery_untake(). What is staged is left out. */
 size_t delivery_take(delivery_t *d, uint16_t session, uint64_t id_max, size_t max, int64_t now_ms,
                      delivery_item_t *ret);
@@ -134,14 +172,18 @@ size_t delivery_expire(delivery_t *d, int64_t now_ms, size_t max);
 int64_t delivery_next_ms(const delivery_t *d);
 
 const delivery_change_t *delivery_staged(const delivery_t *d, size_t *ret_n);
+/* Of the i-th change with a lease_end. */
+void delivery_staged_lease(const delivery_t *d, size_t i, int64_t now_ms, delivery_lease_t *ret);
 void delivery_commit(delivery_t *d, int64_t now_ms, int64_t now_us,
                      histogram_t *latency); /* latency of each CHANGE_DELETE; may be NULL */
 void delivery_rollback(delivery_t *d);
 
 typedef struct {
     uint32_t ready, leased, parked, limbo, total;
+    uint32_t suspects; /* among all of these */
     size_t ready_bytes;
     uint64_t extended, expired, stale; /* counts since the start */
+    uint64_t left;                     /* that have left memory to wait on disk */
 } delivery_gauges_t;
 void delivery_gauges(const delivery_t *d, delivery_gauges_t *ret);
 /* For SIGUSR1: calls `each` for every leased message. */

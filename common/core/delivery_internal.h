@@ -25,6 +25,12 @@ typedef enum {
     ENTRY_STATES,
 } entry_state_t;
 
+/* Of a lease whose session was dropped. */
+typedef struct {
+    uint32_t who;
+    bool spared; /* does not count when it is lost */
+} orphan_t;
+
 /* 64 bytes; links and heap add 24. */
 typedef struct {
     uint64_t id;
@@ -53,9 +59,11 @@ typedef struct {
 } stage_t;
 
 typedef struct {
-    fifo_t first; /* leases that were never extended: their deadlines are in order */
-    fifo_t timed; /* the others */
+    fifo_t first;                      /* leases that were never extended: their deadlines are in order */
+    fifo_t timed;                      /* the others */
+    uint32_t suspects[SUSPECT_LEVELS]; /* of both */
     uint32_t window;
+    uint32_t who;
     uint16_t place; /* in `open` */
     bool is_open;
 } session_t;
@@ -75,7 +83,11 @@ struct delivery {
     slab_t bodies;
     uint32_t counts[ENTRY_STATES];
 
-    fifo_t returned, fresh; /* READY */
+    orphan_t *orphans; /* by slot: good for leases without a session only */
+
+    fifo_t returned, fresh;          /* READY */
+    fifo_t suspects[SUSPECT_LEVELS]; /* READY too */
+    uint32_t suspects_count;         /* in any state */
     fifo_t dead;
 
     /* What is staged, and what each of that is on disk: two arrays side by side, since the second is handed
@@ -89,7 +101,7 @@ struct delivery {
     uint16_t open[SESSIONS_MAX]; /* numbers of the open ones */
     uint16_t open_count;
 
-    uint64_t extended, expired, stale;
+    uint64_t extended, expired, stale, left;
 };
 
 int table_init(delivery_t *d);
@@ -103,11 +115,16 @@ void table_enter(delivery_t *d, uint32_t slot);
 /* Puts the slot into the heap when it belongs there; one with a stage does not until that is resolved. */
 void table_arm(delivery_t *d, uint32_t slot);
 void table_drop_body(delivery_t *d, uint32_t slot);
-/* The lease, delay or limbo is over: READY, or PARKED until the due_ms that the caller has set. */
-void table_release(delivery_t *d, uint32_t slot, entry_state_t state);
+/* The lease, delay or limbo is over: READY, or PARKED until due_ms. */
+void table_release(delivery_t *d, uint32_t slot);
+void table_return(delivery_t *d, uint32_t slot, uint32_t deliveries, entry_state_t state, int64_t due_ms);
 /* READY again as if it had never been leased: in front of its old list. */
 void table_untake(delivery_t *d, uint32_t slot);
 /* A lease or limbo is the session's now, or nobody's (DELIVERY_NO_SESSION); its end stays. */
 void table_assign(delivery_t *d, uint32_t slot, uint16_t session);
+/* Its place among the suspects, or SUSPECT_LEVELS: it is none. */
+unsigned suspect_level(const entry_t *e);
+/* There is a place among those that wait for longer than PARKED_SHORT_MS. */
+bool table_may_park(const delivery_t *d, int64_t wait_ms);
 
 #endif

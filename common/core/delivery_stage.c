@@ -79,11 +79,13 @@ static void note_legs(delivery_t *d, uint32_t slot, uint8_t done, uint8_t bad, i
 }
 
 /* The lease ends with the commit: RETURNED after the delay, or DEAD when too many were lost. */
-static step_code_t give_back(delivery_t *d, uint32_t slot, bool lost, int64_t wait_ms)
+static step_code_t give_back(delivery_t *d, uint32_t slot, lease_end_t end, uint32_t ref, int64_t wait_ms)
 {
     uint32_t place = stage(d, slot);
     delivery_change_t *c = &d->changes[place];
-    if (lost) {
+    c->lease_end = end;
+    c->ref = ref;
+    if (end != LEASE_RELEASED && end != LEASE_SPARED) {
         c->deliveries++;
     }
     if (c->deliveries > d->limits.max_deliveries) {
@@ -96,25 +98,26 @@ static step_code_t give_back(delivery_t *d, uint32_t slot, bool lost, int64_t wa
     return STEP_RETURNED;
 }
 
-static step_code_t release(delivery_t *d, uint32_t slot, int64_t wait_ms)
+static step_code_t release(delivery_t *d, uint32_t slot, uint32_t ref, int64_t wait_ms)
 {
     if (wait_ms > 0 || d->entries[slot].stage != STAGE_NONE) {
-        return give_back(d, slot, false, wait_ms);
+        return give_back(d, slot, LEASE_RELEASED, ref, wait_ms);
     }
-    table_release(d, slot, ENTRY_READY); /* nothing for the disk */
+    table_release(d, slot); /* nothing for the disk */
     return STEP_RETURNED;
 }
 
-static step_code_t extend(delivery_t *d, uint32_t slot, uint16_t session, int64_t ms, int64_t now_ms)
+static step_code_t extend(delivery_t *d, uint32_t slot, uint16_t session, const delivery_step_t *s,
+                          int64_t now_ms)
 {
     entry_t *e = &d->entries[slot];
     int64_t left_ms = d->limits.lease_cap_ms - e->extended_ms;
     if (left_ms <= 0) {
-        return give_back(d, slot, true, 0);
+        return give_back(d, slot, LEASE_CAPPED, s->ref, 0);
     }
     int64_t most_ms = now_ms + d->limits.ack_deadline_ms - e->due_ms;
     most_ms = most_ms < left_ms ? most_ms : left_ms;
-    int64_t gain_ms = clamp(ms, 0, most_ms > 0 ? most_ms : 0);
+    int64_t gain_ms = clamp(s->ms, 0, most_ms > 0 ? most_ms : 0);
     e->due_ms += gain_ms;
     e->extended_ms += (uint32_t)gain_ms;
     /* Who extends is who holds it, also after a new session. */
@@ -137,6 +140,7 @@ static void adopt(delivery_t *d, uint32_t slot, uint64_t token)
     e->state = ENTRY_LEASED;
     e->token = token;
     e->timed = true;
+    d->orphans[slot] = (orphan_t){0};
     table_enter(d, slot);
 }
 
@@ -182,11 +186,11 @@ step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_st
     }
     switch (s->op) {
     case OP_EXTEND:
-        return extend(d, slot, session, s->ms, now_ms);
+        return extend(d, slot, session, s, now_ms);
     case OP_NACK:
-        return give_back(d, slot, true, clamp(s->ms, 0, DURATION_MS_MAX));
+        return give_back(d, slot, LEASE_NACKED, s->ref, clamp(s->ms, 0, DURATION_MS_MAX));
     case OP_RELEASE:
-        return release(d, slot, clamp(s->ms, 0, DURATION_MS_MAX));
+        return release(d, slot, s->ref, clamp(s->ms, 0, DURATION_MS_MAX));
     case OP_NONE:
         break;
     }
@@ -195,12 +199,14 @@ step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_st
 
 static void expire(delivery_t *d, uint32_t slot)
 {
-    if (d->entries[slot].state != ENTRY_LEASED) {
+    const entry_t *e = &d->entries[slot];
+    if (e->state != ENTRY_LEASED) {
         /* A delay or limbo: over, and nothing on disk says otherwise. */
-        table_release(d, slot, ENTRY_READY);
+        table_release(d, slot);
         return;
     }
-    give_back(d, slot, true, 0);
+    bool spared = e->session == DELIVERY_NO_SESSION && d->orphans[slot].spared;
+    give_back(d, slot, spared ? LEASE_SPARED : LEASE_LOST, 0, 0);
     d->stages[stage(d, slot)].expired = true;
 }
 
@@ -241,19 +247,39 @@ const delivery_change_t *delivery_staged(const delivery_t *d, size_t *ret_n)
     return d->changes;
 }
 
+void delivery_staged_lease(const delivery_t *d, size_t i, int64_t now_ms, delivery_lease_t *ret)
+{
+    assert(i < d->stages_count && d->changes[i].lease_end != LEASE_GOES_ON);
+    uint32_t slot = d->stages[i].slot;
+    const entry_t *e = &d->entries[slot];
+    int64_t given_ms = e->due_ms - e->extended_ms - d->limits.ack_deadline_ms;
+    *ret = (delivery_lease_t){
+        .who = e->session == DELIVERY_NO_SESSION ? d->orphans[slot].who : d->sessions[e->session].who,
+        .age_ms = clamp(now_ms - given_ms, 0, DURATION_MS_MAX),
+    };
+}
+
+static void give_back_now(delivery_t *d, uint32_t slot, const delivery_change_t *c, int64_t now_ms)
+{
+    if (!table_may_park(d, c->wait_ms)) {
+        table_remove(d, slot);
+        d->left++;
+        return;
+    }
+    table_return(d, slot, c->deliveries, c->wait_ms > 0 ? ENTRY_PARKED : ENTRY_READY, now_ms + c->wait_ms);
+}
+
 static void apply(delivery_t *d, const stage_t *s, const delivery_change_t *c, int64_t now_ms)
 {
     entry_t *e = &d->entries[s->slot];
     e->done = c->done;
     e->bad = c->bad;
-    e->deliveries = c->deliveries;
     switch (s->fate) {
     case FATE_KEEP:
         table_arm(d, s->slot);
         break;
     case FATE_RETURN:
-        e->due_ms = now_ms + c->wait_ms;
-        table_release(d, s->slot, c->wait_ms > 0 ? ENTRY_PARKED : ENTRY_READY);
+        give_back_now(d, s->slot, c, now_ms);
         break;
     case FATE_BURY:
     case FATE_DELETE:

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { CAPACITY_FIRST = 1024 };
+enum { CAPACITY_FIRST = 1024, SUSPECT_LOSSES = 2 };
+
+const uint32_t suspects_max[SUSPECT_LEVELS] = {64, 8, 1};
 
 static int grow_to(delivery_t *d, uint32_t capacity)
 {
@@ -22,6 +24,11 @@ static int grow_to(delivery_t *d, uint32_t capacity)
         return -ENOMEM;
     }
     d->changes = changes;
+    orphan_t *orphans = realloc(d->orphans, capacity * sizeof *orphans);
+    if (orphans == NULL) {
+        return -ENOMEM;
+    }
+    d->orphans = orphans;
     if (links_grow(&d->links, capacity) < 0 || heap_grow(&d->heap, capacity) < 0) {
         return -ENOMEM;
     }
@@ -36,6 +43,9 @@ int table_init(delivery_t *d)
     fifo_init(&d->returned);
     fifo_init(&d->fresh);
     fifo_init(&d->dead);
+    for (unsigned level = 0; level < SUSPECT_LEVELS; level++) {
+        fifo_init(&d->suspects[level]);
+    }
     slab_init(&d->bodies);
     int rc = index_init(&d->index, capacity);
     if (rc < 0) {
@@ -49,6 +59,7 @@ void table_done(delivery_t *d)
     free(d->entries);
     free(d->stages);
     free(d->changes);
+    free(d->orphans);
     links_done(&d->links);
     heap_done(&d->heap);
     index_done(&d->index);
@@ -110,10 +121,28 @@ void table_remove(delivery_t *d, uint32_t slot)
     fifo_push_front(&d->unused, &d->links, slot);
 }
 
+unsigned suspect_level(const entry_t *e)
+{
+    if (e->deliveries < SUSPECT_LOSSES) {
+        return SUSPECT_LEVELS;
+    }
+    uint32_t level = e->deliveries - SUSPECT_LOSSES;
+    return level < SUSPECT_LEVELS ? level : SUSPECT_LEVELS - 1;
+}
+
+bool table_may_park(const delivery_t *d, int64_t wait_ms)
+{
+    uint32_t max = d->limits.parked_max;
+    return wait_ms <= PARKED_SHORT_MS || max == 0 || d->counts[ENTRY_PARKED] < max;
+}
+
 static fifo_t *list_of(delivery_t *d, const entry_t *e)
 {
     switch (e->state) {
     case ENTRY_READY:
+        if (e->deliveries >= SUSPECT_LOSSES) {
+            return &d->suspects[suspect_level(e)];
+        }
         return e->returned ? &d->returned : &d->fresh;
     case ENTRY_LEASED:
     case ENTRY_LIMBO:
@@ -128,6 +157,18 @@ static fifo_t *list_of(delivery_t *d, const entry_t *e)
     }
 }
 
+/* A suspect enters (1) or leaves (-1) the table, or what its session has out. */
+static void count_suspect(delivery_t *d, const entry_t *e, uint32_t one)
+{
+    if (e->deliveries < SUSPECT_LOSSES) {
+        return;
+    }
+    d->suspects_count += one;
+    if ((e->state == ENTRY_LEASED || e->state == ENTRY_LIMBO) && e->session != DELIVERY_NO_SESSION) {
+        d->sessions[e->session].suspects[suspect_level(e)] += one;
+    }
+}
+
 void table_leave(delivery_t *d, uint32_t slot)
 {
     entry_t *e = &d->entries[slot];
@@ -137,6 +178,7 @@ void table_leave(delivery_t *d, uint32_t slot)
     }
     heap_remove(&d->heap, slot);
     d->counts[e->state]--;
+    count_suspect(d, e, -1U);
 }
 
 void table_enter(delivery_t *d, uint32_t slot)
@@ -147,6 +189,7 @@ void table_enter(delivery_t *d, uint32_t slot)
         fifo_push(list, &d->links, slot);
     }
     d->counts[e->state]++;
+    count_suspect(d, e, 1);
     table_arm(d, slot);
 }
 
@@ -177,14 +220,21 @@ static void end_lease(entry_t *e)
     e->timed = false;
 }
 
-void table_release(delivery_t *d, uint32_t slot, entry_state_t state)
+void table_return(delivery_t *d, uint32_t slot, uint32_t deliveries, entry_state_t state, int64_t due_ms)
 {
     table_leave(d, slot);
     entry_t *e = &d->entries[slot];
     end_lease(e);
     e->returned = true;
+    e->deliveries = deliveries;
+    e->due_ms = due_ms;
     e->state = (uint8_t)state;
     table_enter(d, slot);
+}
+
+void table_release(delivery_t *d, uint32_t slot)
+{
+    table_return(d, slot, d->entries[slot].deliveries, ENTRY_READY, 0);
 }
 
 void table_assign(delivery_t *d, uint32_t slot, uint16_t session)
@@ -204,4 +254,5 @@ void table_untake(delivery_t *d, uint32_t slot)
     e->state = ENTRY_READY;
     fifo_push_front(list_of(d, e), &d->links, slot);
     d->counts[ENTRY_READY]++;
+    count_suspect(d, e, 1);
 }

@@ -8,6 +8,7 @@
 #include "common/core/backoff.h"
 
 enum { SEQS = 70, TABLE = 48, TABLE_FOR_BODIES = 45, SESSIONS = 3, MODEL_CAP_MS = 6000 };
+enum { MODEL_DELIVERIES = 5, PARKED_MOST = 6 };
 enum { READY_MOST = 32, BODY_BYTES = 100, BODY_MEMORY = 128, BODIES_BYTES = 20 * BODY_MEMORY };
 
 typedef enum { GONE, READY, LEASED, PARKED, LIMBO, DEAD, KINDS } kind_t;
@@ -18,11 +19,12 @@ typedef struct {
     uint8_t legs;
     delivery_change_t now, then; /* `then` and `end` only while staged */
     end_t end;
-    bool staged, expired, body, returned;
+    bool staged, expired, body, returned, spared;
+    uint32_t who; /* of a lease without a session */
     uint64_t token;
     uint64_t order; /* of READY ones that were never out */
     uint16_t session;
-    int64_t due_ms, extended_ms, added_us;
+    int64_t given_ms, due_ms, extended_ms, added_us;
 } message_t;
 
 typedef struct {
@@ -30,8 +32,9 @@ typedef struct {
     message_t messages[SEQS + 1];
     bool open[SESSIONS];
     uint32_t window[SESSIONS];
+    uint32_t who[SESSIONS], names;
     uint64_t random, last_token, orders;
-    uint64_t extended, expired, stale, measured;
+    uint64_t extended, expired, stale, measured, left;
     int64_t now_ms;
     histogram_t latency;
 } model_t;
@@ -74,6 +77,52 @@ static inline uint32_t outstanding(const model_t *m, uint16_t session)
     return n;
 }
 
+/* SUSPECT_LEVELS: none. */
+static inline unsigned level_of(const message_t *x)
+{
+    uint32_t lost = x->now.deliveries;
+    return lost < 2 ? SUSPECT_LEVELS : lost < 4 ? lost - 2 : 2;
+}
+
+static inline uint32_t suspects_out(const model_t *m, uint16_t session, unsigned level)
+{
+    uint32_t n = 0;
+    for (int seq = 1; seq <= SEQS; seq++) {
+        const message_t *x = &m->messages[seq];
+        n += (x->kind == LEASED || x->kind == LIMBO) && x->session == session && level_of(x) == level;
+    }
+    return n;
+}
+
+static inline uint32_t waiting(const model_t *m, unsigned level, bool staged_too)
+{
+    uint32_t n = 0;
+    for (int seq = 1; seq <= SEQS; seq++) {
+        const message_t *x = &m->messages[seq];
+        n += x->kind == READY && level_of(x) == level && (staged_too || !x->staged);
+    }
+    return n;
+}
+
+/* The level whose turn it is, and how many of it the session may have more; SUSPECT_LEVELS: none waits. */
+static inline unsigned model_level(const model_t *m, uint16_t session, uint32_t *ret_room)
+{
+    static const uint32_t most[] = {64, 8, 1};
+    unsigned level = SUSPECT_LEVELS;
+    *ret_room = 0;
+    for (unsigned l = 0; l < SUSPECT_LEVELS; l++) {
+        level = waiting(m, l, true) > 0 ? l : level;
+    }
+    for (unsigned l = 0; l < SUSPECT_LEVELS; l++) {
+        if (level == SUSPECT_LEVELS || (l != level && suspects_out(m, session, l) > 0)) {
+            return level;
+        }
+    }
+    uint32_t out = suspects_out(m, session, level);
+    *ret_room = out < most[level] ? most[level] - out : 0;
+    return level;
+}
+
 static inline void end_lease(message_t *x, kind_t kind)
 {
     x->kind = kind;
@@ -91,6 +140,7 @@ static inline delivery_change_t *begin(message_t *x)
         x->end = KEEP;
         x->then = x->now;
         x->then.wait_ms = 0;
+        x->then.lease_end = LEASE_GOES_ON;
     }
     return &x->then;
 }
@@ -118,11 +168,13 @@ static inline bool model_legs(model_t *m, message_t *x, uint8_t legs_done, uint8
     return true;
 }
 
-static inline step_code_t model_back(message_t *x, bool lost, int64_t wait_ms)
+static inline step_code_t model_back(message_t *x, lease_end_t lease_end, uint32_t ref, int64_t wait_ms)
 {
     delivery_change_t *then = begin(x);
-    then->deliveries += lost;
-    then->exhausted = then->deliveries > DELIVERIES_MAX;
+    then->lease_end = lease_end;
+    then->ref = ref;
+    then->deliveries += lease_end == LEASE_LOST || lease_end == LEASE_NACKED || lease_end == LEASE_CAPPED;
+    then->exhausted = then->deliveries > MODEL_DELIVERIES;
     then->wait_ms = then->exhausted ? 0 : wait_ms;
     x->end = then->exhausted ? BURY : RETURN;
     return then->exhausted ? STEP_DEAD : STEP_RETURNED;
@@ -151,6 +203,9 @@ static inline step_code_t model_step(model_t *m, message_t *x, uint16_t session,
     if (x->kind == LIMBO && s->op == OP_EXTEND && epoch > 0 && epoch < EPOCH) {
         x->kind = LEASED;
         x->token = s->token;
+        x->given_ms = x->due_ms - ACK_MS;
+        x->spared = false;
+        x->who = 0;
     }
     if (x->kind != LEASED || x->token != s->token || (x->staged && x->end != KEEP)) {
         m->stale++;
@@ -165,11 +220,11 @@ static inline step_code_t model_step(model_t *m, message_t *x, uint16_t session,
         return STEP_RETURNED;
     }
     if (s->op == OP_NACK || s->op == OP_RELEASE) {
-        return model_back(x, s->op == OP_NACK, s->ms);
+        return model_back(x, s->op == OP_NACK ? LEASE_NACKED : LEASE_RELEASED, s->ref, s->ms);
     }
     if (s->op == OP_EXTEND) {
         if (x->extended_ms >= MODEL_CAP_MS) {
-            return model_back(x, true, 0);
+            return model_back(x, LEASE_CAPPED, s->ref, 0);
         }
         int64_t due_ms = x->due_ms + s->ms;
         due_ms = due_ms > m->now_ms + ACK_MS ? m->now_ms + ACK_MS : due_ms;

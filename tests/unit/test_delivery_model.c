@@ -21,6 +21,20 @@ static void each_leased(void *arg, uint64_t id, uint16_t session, int64_t deadli
     assert_int_equal(x->now.done, legs_done);
 }
 
+static void compare_lease(const model_t *m, size_t place, const delivery_change_t *c, const message_t *x)
+{
+    delivery_lease_t lease;
+    if (c->lease_end == LEASE_GOES_ON) {
+        return;
+    }
+    delivery_staged_lease(m->d, place, m->now_ms, &lease);
+    assert_int_equal(lease.who, x->session == DELIVERY_NO_SESSION ? x->who : m->who[x->session]);
+    assert_int_equal(lease.age_ms, m->now_ms - x->given_ms);
+    if (c->lease_end != LEASE_LOST && c->lease_end != LEASE_SPARED) {
+        assert_int_equal(c->ref, x->then.ref);
+    }
+}
+
 static void compare_staged(const model_t *m)
 {
     size_t n, expected = 0;
@@ -45,6 +59,8 @@ static void compare_staged(const model_t *m)
         if (x->end != DELETE) {
             assert_int_equal(c->wait_ms, x->then.wait_ms);
             assert_int_equal(c->exhausted, x->then.exhausted);
+            assert_int_equal(c->lease_end, x->then.lease_end);
+            compare_lease(m, i, c, x);
         }
     }
 }
@@ -78,20 +94,33 @@ static void compare(model_t *m)
     assert_int_equal(g.extended, m->extended);
     assert_int_equal(g.expired, m->expired);
     assert_int_equal(g.stale, m->stale);
+    assert_int_equal(g.left, m->left);
+    uint32_t suspects = 0;
+    for (int seq = 1; seq <= SEQS; seq++) {
+        suspects += m->messages[seq].kind != GONE && level_of(&m->messages[seq]) < SUSPECT_LEVELS;
+        assert_int_equal(delivery_in_limbo(m->d, ID((uint64_t)seq)), m->messages[seq].kind == LIMBO);
+    }
+    assert_int_equal(g.suspects, suspects);
     assert_int_equal(m->latency.total, m->measured);
     for (int seq = 1; seq <= SEQS; seq++) {
         assert_int_equal(delivery_has(m->d, ID((uint64_t)seq)), m->messages[seq].kind != GONE);
     }
-    uint32_t most = 0;
+    uint32_t most = 0, most_of_takers = 0;
     for (uint16_t session = 0; session < SESSIONS; session++) {
-        uint32_t held = outstanding(m, session);
+        uint32_t room, held = outstanding(m, session);
         uint32_t credit = m->open[session] && m->window[session] > held ? m->window[session] - held : 0;
         assert_int_equal(delivery_outstanding(m->d, session), held);
         assert_int_equal(delivery_credit(m->d, session), credit);
         most = credit > most ? credit : most;
+        model_level(m, session, &room);
+        if (room > 0 || waiting(m, SUSPECT_LEVELS, true) > 0) {
+            most_of_takers = credit > most_of_takers ? credit : most_of_takers;
+        }
     }
     uint16_t best = delivery_best_session(m->d);
     assert_int_equal(best == DELIVERY_NO_SESSION ? 0 : delivery_credit(m->d, best), most);
+    uint16_t taker = delivery_taker(m->d);
+    assert_int_equal(taker == DELIVERY_NO_SESSION ? 0 : delivery_credit(m->d, taker), most_of_takers);
     delivery_each_leased(m->d, each_leased, m);
     compare_staged(m);
     compare_due(m);
@@ -108,8 +137,16 @@ static int expected_add(const model_t *m, const delivery_message_t *new, const m
     if (x->kind != GONE) {
         return -EEXIST;
     }
-    bool full = total(m) >= TABLE_FOR_BODIES || count(m, READY) >= READY_MOST || bodies(m) >= 20;
-    return total(m) >= TABLE || (new->body != NULL &&full) ? -ENOSPC : 0;
+    bool full =
+        total(m) >= TABLE_FOR_BODIES || waiting(m, SUSPECT_LEVELS, true) >= READY_MOST || bodies(m) >= 20;
+    if (new->body != NULL && full) {
+        return -ENOSPC;
+    }
+    bool waits = new->state == MESSAGE_NEW || new->state == MESSAGE_BACK;
+    if (waits && new->wait_ms > PARKED_SHORT_MS && count(m, PARKED) >= PARKED_MOST) {
+        return -EAGAIN;
+    }
+    return total(m) >= TABLE ? -ENOSPC : 0;
 }
 
 static void op_add(model_t *m)
@@ -122,8 +159,8 @@ static void op_add(model_t *m)
         .legs = draw(m, 8),
         .done = draw(m, 4) == 0 ? draw(m, 256) : 0,
         .bad = draw(m, 4) == 0 ? draw(m, 256) : 0,
-        .deliveries = draw(m, DELIVERIES_MAX + 1),
-        .state = draw(m, 3) == 0 ? 1 + draw(m, 2) : MESSAGE_NEW,
+        .deliveries = draw(m, 2) * draw(m, MODEL_DELIVERIES + 1),
+        .state = draw(m, 2) == 0 ? 1 + draw(m, 3) : MESSAGE_NEW,
         .wait_ms = draw(m, 4) == 0 ? 1 + draw(m, 2 * ACK_MS) : 0,
         .added_us = draw(m, 2) * 1000,
         .body = draw(m, 2) == 0 ? body : NULL,
@@ -144,6 +181,7 @@ static void op_add(model_t *m)
                 .bad = new.bad &new.legs & ~new.done,
                 .deliveries = new.deliveries},
         .order = ++m->orders,
+        .returned = new.state == MESSAGE_BACK,
         .session = DELIVERY_NO_SESSION,
         .due_ms = m->now_ms + (new.wait_ms > 0 ? new.wait_ms : ACK_MS),
         .added_us = new.added_us,
@@ -151,21 +189,12 @@ static void op_add(model_t *m)
     x->body = x->kind == READY && new.body != NULL;
 }
 
-static size_t takeable(const model_t *m, bool staged_too)
-{
-    size_t n = 0;
-    for (int seq = 1; seq <= SEQS; seq++) {
-        n += m->messages[seq].kind == READY && (staged_too || !m->messages[seq].staged);
-    }
-    return n;
-}
-
-/* Those that were out come first, the others in their order. */
+/* Behind the suspects come those that were out, then the others in their order. */
 static void check_place(const model_t *m, const message_t *x)
 {
     for (int seq = 1; seq <= SEQS; seq++) {
         const message_t *other = &m->messages[seq];
-        if (other->kind == READY && !other->staged && !x->returned) {
+        if (other->kind == READY && !other->staged && !x->returned && level_of(other) == SUSPECT_LEVELS) {
             assert_false(other->returned);
             assert_true(other->order >= x->order);
         }
@@ -179,10 +208,18 @@ static void op_take(model_t *m)
     size_t max = draw(m, 12);
     uint64_t id_max = draw(m, 4) == 0 ? ID(draw(m, SEQS)) : UINT64_MAX;
     uint32_t credit = delivery_credit(m->d, session);
-    size_t most = takeable(m, false);
-    bool left_out = takeable(m, true) > most;
-    most = most < max ? most : max;
-    most = most < credit ? most : credit;
+    bool left_out = false;
+    for (unsigned l = 0; l <= SUSPECT_LEVELS; l++) {
+        left_out |= waiting(m, l, true) > waiting(m, l, false);
+    }
+    uint32_t room;
+    unsigned level = model_level(m, session, &room);
+    size_t limit = max < credit ? max : credit;
+    size_t suspects = level == SUSPECT_LEVELS ? 0 : waiting(m, level, false);
+    suspects = suspects < room ? suspects : room;
+    suspects = suspects < limit ? suspects : limit;
+    size_t plain = waiting(m, SUSPECT_LEVELS, false);
+    size_t most = suspects + (plain < limit - suspects ? plain : limit - suspects);
     size_t n = delivery_take(m->d, session, id_max, max, m->now_ms, items);
     assert_true(id_max == UINT64_MAX ? n == most : n <= most);
     /* Places that were left out are not found again by what is taken back. */
@@ -199,6 +236,9 @@ static void op_take(model_t *m)
         assert_true(items[i].token > m->last_token);
         m->last_token = items[i].token;
         if (id_max == UINT64_MAX) {
+            assert_int_equal(level_of(x), i < suspects ? level : SUSPECT_LEVELS);
+        }
+        if (id_max == UINT64_MAX && i >= suspects) {
             check_place(m, x);
         }
         x->kind = LEASED; /* for check_place of the next */
@@ -214,6 +254,7 @@ static void op_take(model_t *m)
         x->token = items[i].token;
         x->session = session;
         x->body = false;
+        x->given_ms = m->now_ms;
         x->due_ms = m->now_ms + ACK_MS;
     }
 }
@@ -232,6 +273,7 @@ static void op_step(model_t *m)
         .bad = draw(m, 8) == 0 ? draw(m, 256) : 0,
         .op = draw(m, 2) == 0 ? OP_EXTEND : draw(m, 4),
         .ms = draw(m, 3) * draw(m, 6000),
+        .ref = draw(m, 1000),
     };
     if (x->kind == LIMBO && draw(m, 2) == 0) {
         s.token = (draw(m, EPOCH) << EPOCH_SHIFT) + 7;
@@ -248,7 +290,8 @@ static void op_expire(model_t *m)
             continue;
         }
         if (x->kind == LEASED) {
-            model_back(x, true, 0);
+            bool spared = x->session == DELIVERY_NO_SESSION && x->spared;
+            model_back(x, spared ? LEASE_SPARED : LEASE_LOST, 0, 0);
             x->expired = true;
             expected++;
         } else if (x->kind == PARKED || x->kind == LIMBO) {
@@ -259,23 +302,32 @@ static void op_expire(model_t *m)
     assert_int_equal(delivery_expire(m->d, m->now_ms, SIZE_MAX), expected);
 }
 
+static void model_commit(model_t *m, message_t *x)
+{
+    m->expired += x->expired;
+    m->measured += x->end == DELETE && x->added_us != 0;
+    x->now = x->then;
+    if (x->end == DELETE || x->end == BURY) {
+        x->kind = GONE;
+    } else if (x->end == RETURN && x->then.wait_ms > PARKED_SHORT_MS && count(m, PARKED) >= PARKED_MOST) {
+        x->kind = GONE;
+        m->left++;
+    } else if (x->end == RETURN) {
+        x->due_ms = m->now_ms + x->then.wait_ms;
+        end_lease(x, x->then.wait_ms > 0 ? PARKED : READY);
+    }
+}
+
 static void op_resolve(model_t *m, bool commits)
 {
+    size_t n;
+    const delivery_change_t *changes = delivery_staged(m->d, &n);
+    for (size_t i = 0; commits && i < n; i++) { /* their order decides who has a place */
+        model_commit(m, &m->messages[changes[i].id - ID(0)]);
+    }
     for (int seq = 1; seq <= SEQS; seq++) {
         message_t *x = &m->messages[seq];
-        bool is_staged = x->kind != GONE && x->staged;
         x->staged = false;
-        if (is_staged && commits) {
-            m->expired += x->expired;
-            m->measured += x->end == DELETE && x->added_us != 0;
-            x->now = x->then;
-            if (x->end == DELETE || x->end == BURY) {
-                x->kind = GONE;
-            } else if (x->end == RETURN) {
-                x->due_ms = m->now_ms + x->then.wait_ms;
-                end_lease(x, x->then.wait_ms > 0 ? PARKED : READY);
-            }
-        }
         if (x->kind == DEAD) {
             x->kind = GONE;
         }
@@ -316,19 +368,27 @@ static void op_session(model_t *m)
 {
     uint16_t session = draw(m, SESSIONS);
     if (m->open[session] && draw(m, 2) == 0) {
+        bool spares = false;
+        for (unsigned level = 0; level < SUSPECT_LEVELS; level++) {
+            spares |= suspects_out(m, session, level) > 0;
+        }
         delivery_session_drop(m->d, session);
         m->open[session] = false;
         for (int seq = 1; seq <= SEQS; seq++) {
             message_t *x = &m->messages[seq];
             if (x->kind != GONE && x->session == session) {
                 x->session = DELIVERY_NO_SESSION;
+                x->spared = spares && level_of(x) == SUSPECT_LEVELS;
+                x->who = m->who[session];
             }
         }
         return;
     }
+    m->who[session] = ++m->names;
     m->open[session] = true;
     m->window[session] = draw(m, 20);
     delivery_session_open(m->d, session, m->window[session]);
+    delivery_session_name(m->d, session, m->who[session]);
 }
 
 static void op_any(model_t *m)
@@ -365,15 +425,18 @@ static void drain(model_t *m)
     m->window[0] = TABLE;
     delivery_session_open(m->d, 0, TABLE);
     delivery_item_t items[ITEMS];
-    size_t n = delivery_take(m->d, 0, UINT64_MAX, ITEMS, m->now_ms, items);
-    assert_int_equal(n, total(m));
-    delivery_sent(m->d, items, n);
-    for (size_t i = 0; i < n; i++) {
-        const delivery_step_t s = {.id = items[i].id, .token = items[i].token, .done = items[i].open};
-        step_code_t code = delivery_progress(m->d, 0, &s, m->now_ms);
-        assert_true(code == STEP_DONE || code == STEP_DEAD);
+    size_t taken = 0, n;
+    while ((n = delivery_take(m->d, 0, UINT64_MAX, ITEMS, m->now_ms, items)) > 0) {
+        delivery_sent(m->d, items, n);
+        for (size_t i = 0; i < n; i++) {
+            const delivery_step_t s = {.id = items[i].id, .token = items[i].token, .done = items[i].open};
+            step_code_t code = delivery_progress(m->d, 0, &s, m->now_ms);
+            assert_true(code == STEP_DONE || code == STEP_DEAD);
+        }
+        commit(m->d, m->now_ms);
+        taken += n;
     }
-    commit(m->d, m->now_ms);
+    assert_int_equal(taken, total(m));
     delivery_gauges_t g;
     delivery_gauges(m->d, &g);
     assert_int_equal(g.total, 0);
@@ -394,7 +457,8 @@ static void test_random_operations(void **state)
             .ready_bytes_max = BODIES_BYTES,
             .ack_deadline_ms = ACK_MS,
             .lease_cap_ms = MODEL_CAP_MS,
-            .max_deliveries = DELIVERIES_MAX,
+            .max_deliveries = MODEL_DELIVERIES,
+            .parked_max = PARKED_MOST,
         };
         m.d = delivery_new(&limits, EPOCH);
         assert_non_null(m.d);
