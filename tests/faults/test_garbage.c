@@ -41,7 +41,7 @@ typedef struct {
 
 static void start_all(pipeline_t *p, rig_t *rig)
 {
-    start_sturdy(rig, p->programs, LEASE_MS);
+    start_sturdy(rig, p->programs, LEASE_MS, 1);
     load_init(&p->load, rig, "load", 0, LOAD_BATCH);
     load_tick(&p->load);
 }

@@ -26,8 +26,11 @@ process_t *start_save_as(rig_t *rig, unsigned n, const char *program, unsigned c
 typedef enum { PART_PUBLISHER, PART_CONSUMER, PART_SAVE, PART_RESTART, PIPELINE_PROGRAMS } part_t;
 /* One of each, with an ack deadline of `lease_ms` and extensions to match, and with limits that nothing a
  * fault test does will reach: a dead letter would be rightful there, and no answer. The workers log what they
- * do. */
-void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], unsigned lease_ms);
+ * do, and know as many consumers as there are to be; consumer 0 is started. */
+void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], unsigned lease_ms,
+                  unsigned consumers);
+/* Another consumer like its. */
+process_t *start_sturdy_consumer(rig_t *rig, unsigned n, unsigned lease_ms);
 
 /* `mandrill publish` for a list of hosts in a file of the rig (made by write_hosts), not yet started: to
  * publisher n. Its stdout is the journal. */

@@ -22,10 +22,15 @@ void trial_load(trial_t *t, rig_t *rig)
     }
 }
 
-void trial_start(trial_t *t, rig_t *rig, unsigned lease_ms)
+void trial_start_wide(trial_t *t, rig_t *rig, unsigned lease_ms, unsigned consumers)
 {
     trial_load(t, rig);
-    start_sturdy(rig, t->programs, lease_ms);
+    start_sturdy(rig, t->programs, lease_ms, consumers);
+}
+
+void trial_start(trial_t *t, rig_t *rig, unsigned lease_ms)
+{
+    trial_start_wide(t, rig, lease_ms, 1);
 }
 
 unsigned trial_confirmed(trial_t *t)

@@ -26,6 +26,8 @@ typedef struct {
 
 /* The sturdy pipeline with an ack deadline of `lease_ms`, and two clients after another at it. */
 void trial_start(trial_t *t, rig_t *rig, unsigned lease_ms);
+/* With workers that know so many consumers. */
+void trial_start_wide(trial_t *t, rig_t *rig, unsigned lease_ms, unsigned consumers);
 /* The clients alone, for pipelines of another shape: the programs are the caller's. */
 void trial_load(trial_t *t, rig_t *rig);
 /* Drives the load on; confirms so far. */
