@@ -1,5 +1,6 @@
 /* The batch executor: one call of run_batch() a turn, with all that is queued up to --batch. Nothing waits
- * for a batch to fill; while one is at work the next one queues up in the sockets. */
+ * for a batch to fill; while one is at work the next one queues up in the sockets. A batch cannot be
+ * cancelled: the kind looks at deadlines itself, where it can. */
 #include "workers/executor.h"
 
 #include <errno.h>
@@ -18,9 +19,9 @@ static int batch_open(exec_t *e, char *why)
 static int batch_run(exec_t *e)
 {
     worker_task_t *tasks = e->state;
-    uint32_t n = 0;
-    while (n < e->slots && e->queue_count > 0)
-        tasks[n++] = executor_pop(e)->task;
+    const uint32_t n = executor_begin(e, e->slots);
+    for (uint32_t i = 0; i < n; i++)
+        tasks[i] = executor_pop(e)->task;
     return n == 0 ? 0 : e->kind->run_batch(e->self, tasks, n, e->sink);
 }
 
@@ -36,4 +37,4 @@ static bool batch_close(exec_t *e)
     return true;
 }
 
-const executor_ops_t exec_batch = {batch_open, batch_run, batch_next_ms, batch_close};
+const executor_ops_t exec_batch = {batch_open, batch_run, batch_next_ms, batch_close, NULL};

@@ -1,13 +1,15 @@
 /* The loop executor: thousands of tasks at once in the thread of the loop. start() begins each, poll() ends
- * those that are due. */
+ * those that are due, cancel() those whose time is over. */
 #include "workers/executor.h"
+#include "workers/limits.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 typedef struct {
-    int64_t due_ms; /* as poll() said last */
+    int64_t due_ms;  /* as poll() said last */
+    limits_t limits; /* of what is at work, when the kind can cancel */
 } loop_state_t;
 
 static int loop_open(exec_t *e, char *why)
@@ -18,19 +20,44 @@ static int loop_open(exec_t *e, char *why)
         return -ENOMEM;
     }
     s->due_ms = INT64_MAX;
+    limits_init(&s->limits);
     e->state = s;
     return 0;
+}
+
+static void start(exec_t *e, loop_state_t *s, const held_task_t *h)
+{
+    /* What there is no memory for runs without: the consumer has a limit of its own. */
+    if (h->limit_ms > 0 && e->kind->cancel != NULL)
+        (void)limits_add(&s->limits, h->task.number, h->task.deadline_ms);
+    e->kind->start(e->self, &h->task, e->loop->now_ms, e->sink);
+}
+
+/* Whether there was any. */
+static bool cancel_overdue(exec_t *e, loop_state_t *s)
+{
+    bool any = false;
+    while (limits_first_ms(&s->limits) <= e->loop->now_ms) {
+        const uint32_t number = limits_first(&s->limits);
+        limits_remove(&s->limits, number);
+        e->kind->cancel(e->self, number, e->sink);
+        any = true;
+    }
+    return any;
 }
 
 static int loop_run(exec_t *e)
 {
     loop_state_t *s = e->state;
-    /* Each ends at once in some kinds; then the next one may begin, and the queue bounds the turn. */
-    while (e->queue_count > 0 && executor_running(e) < e->slots) {
-        const held_task_t *h = executor_pop(e);
-        e->kind->start(e->self, &h->task, e->loop->now_ms, e->sink);
-    }
+    uint32_t n;
+    /* Each ends at once in some kinds; then the next ones may begin, and the queue bounds the turn. */
+    while (executor_running(e) < e->slots && (n = executor_begin(e, e->slots - executor_running(e))) > 0)
+        for (; n > 0; n--)
+            start(e, s, executor_pop(e));
     s->due_ms = e->kind->poll(e->self, e->loop->now_ms, e->sink);
+    /* After poll(): what has ended in time is not cancelled. */
+    if (cancel_overdue(e, s))
+        s->due_ms = e->kind->poll(e->self, e->loop->now_ms, e->sink);
     return 0;
 }
 
@@ -40,14 +67,24 @@ static int64_t loop_next_ms(const exec_t *e)
     /* poll() has just made room. */
     if (e->queue_count > 0 && executor_running(e) < e->slots)
         return e->loop->now_ms;
-    return s->due_ms;
+    const int64_t limit_ms = limits_first_ms(&s->limits);
+    return limit_ms < s->due_ms ? limit_ms : s->due_ms;
+}
+
+static void loop_ended(exec_t *e, uint32_t number)
+{
+    loop_state_t *s = e->state;
+    limits_remove(&s->limits, number);
 }
 
 static bool loop_close(exec_t *e)
 {
-    free(e->state);
+    loop_state_t *s = e->state;
+    if (s != NULL)
+        limits_done(&s->limits);
+    free(s);
     e->state = NULL;
     return true;
 }
 
-const executor_ops_t exec_loop = {loop_open, loop_run, loop_next_ms, loop_close};
+const executor_ops_t exec_loop = {loop_open, loop_run, loop_next_ms, loop_close, loop_ended};

@@ -194,8 +194,9 @@ static int threads_run(exec_t *e)
         give_results(e, p);
     if (e->queue_count == 0 || p->idle == NULL)
         return 0;
+    uint32_t n = executor_begin(e, p->threads_count - p->at_work);
     pthread_mutex_lock(&p->lock);
-    while (e->queue_count > 0 && p->idle != NULL) {
+    for (; n > 0; n--) {
         job_t *j = p->idle;
         p->idle = j->next;
         p->at_work++;
@@ -213,4 +214,4 @@ static int64_t threads_next_ms(const exec_t *e)
     return INT64_MAX; /* the eventfd wakes the loop */
 }
 
-const executor_ops_t exec_threads = {threads_open, threads_run, threads_next_ms, threads_close};
+const executor_ops_t exec_threads = {threads_open, threads_run, threads_next_ms, threads_close, NULL};

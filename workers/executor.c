@@ -1,5 +1,6 @@
 #include "workers/executor.h"
 
+#include "common/runtime/clock.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -49,16 +50,42 @@ int executor_queue(exec_t *e, uint32_t number)
     return 0;
 }
 
+static held_task_t *queued(const exec_t *e, uint32_t i)
+{
+    return held_at(e->tasks, e->queue[(e->queue_first + i) & (e->queue_capacity - 1)]);
+}
+
+uint32_t executor_begin(exec_t *e, uint32_t n)
+{
+    const int64_t now_ms = e->loop->now_ms;
+    if (n > e->queue_count)
+        n = e->queue_count;
+    for (uint32_t i = 0; i < n; i++) {
+        held_task_t *h = queued(e, i);
+        h->begun_ms = now_ms;
+        h->task.deadline_ms = h->limit_ms > 0 ? now_ms + h->limit_ms : INT64_MAX;
+        runtime_begun(e->sink, h);
+    }
+    if (n > 0)
+        runtime_tell_begun(e->sink);
+    return n;
+}
+
 held_task_t *executor_pop(exec_t *e)
 {
     assert(e->queue_count > 0);
-    const uint32_t number = e->queue[e->queue_first];
+    held_task_t *h = queued(e, 0);
     e->queue_first = (e->queue_first + 1) & (e->queue_capacity - 1);
     e->queue_count--;
-    return held_at(e->tasks, number);
+    return h;
 }
 
 uint32_t executor_running(const exec_t *e)
 {
     return e->tasks->count - e->queue_count;
+}
+
+bool worker_cancelled(const worker_task_t *task)
+{
+    return task->deadline_ms != INT64_MAX && clock_ms() >= task->deadline_ms;
 }

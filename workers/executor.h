@@ -18,6 +18,8 @@ typedef struct {
     int64_t (*next_ms)(const exec_t *e);
     /* False: a thread is still at work and cannot be stopped, so the kind must not be closed. */
     bool (*close)(exec_t *e);
+    /* A task at work has its result; NULL: nothing to note. */
+    void (*ended)(exec_t *e, uint32_t number);
 } executor_ops_t;
 
 extern const executor_ops_t exec_batch, exec_loop, exec_threads;
@@ -39,9 +41,16 @@ int executor_open(exec_t *e, char *why);
 bool executor_close(exec_t *e);
 /* 0 or -ENOMEM. */
 int executor_queue(exec_t *e, uint32_t number);
+/* The next tasks in the queue, at most n, are about to begin: their time runs, and their consumers are told
+ * before it may be too late. How many; each is then popped and handed to what does the work. */
+uint32_t executor_begin(exec_t *e, uint32_t n);
 /* The next task in the queue, which must not be empty. */
 held_task_t *executor_pop(exec_t *e);
 /* At work: taken from the queue, and no result yet. */
 uint32_t executor_running(const exec_t *e);
+
+/* The runtime's (intake.c): what has begun, and that all of a turn have. */
+void runtime_begun(worker_sink_t *sink, const held_task_t *h);
+void runtime_tell_begun(worker_sink_t *sink);
 
 #endif

@@ -56,6 +56,7 @@ held_task_t *held_add(held_t *t, const task_record_t *record)
     t->first_free = h->next_free;
     t->count++;
     h->used = true;
+    h->begun_ms = 0;
     h->bytes = bytes;
     h->len = record->body_len;
     h->ref = record->ref;

@@ -21,6 +21,10 @@ typedef struct {
     bool used;
     uint32_t next_free;
     int64_t taken_ms;
+    int64_t begun_ms;  /* 0: it is queued */
+    int64_t limit_ms;  /* of the time at work; 0: none */
+    uint32_t welcomes; /* of the consumer when it gave the task */
+    uint64_t place;    /* among those that it gave since that WELCOME, from 1 */
 } held_task_t;
 
 typedef struct {

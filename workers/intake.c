@@ -1,4 +1,5 @@
-/* What consumers say and are told: HELLO and its window, TASKS, seen numbers; RESULTS going back. */
+/* What consumers say and are told: HELLO and its window, TASKS, seen numbers; what has been started, RESULTS
+ * going back. */
 #include "common/runtime/announce.h"
 #include "common/runtime/log.h"
 #include "workers/runtime_internal.h"
@@ -59,6 +60,53 @@ bool intake_flush(runtime_t *rt)
     return left;
 }
 
+/* --- what has been started --- */
+
+/* Tasks begin in the order in which they came, so the place of the last one says it of all before it; those
+ * that were refused have their places too. */
+void runtime_begun(worker_sink_t *rt, const held_task_t *h)
+{
+    consumer_t *c = &rt->consumers[h->consumer];
+    if (h->generation == c->generation && h->welcomes == c->welcomes)
+        c->begun = h->place;
+}
+
+void runtime_tell_begun(worker_sink_t *rt)
+{
+    buffer_t frame;
+    buffer_init(&frame);
+    for (uint32_t n = 0; n < DIALS_MAX; n++) {
+        consumer_t *c = &rt->consumers[n];
+        if (!c->up || c->told == c->begun)
+            continue;
+        buffer_clear(&frame);
+        encode_ping(&frame, c->begun);
+        /* Where the pipe is full, the next PING tells it. */
+        if (dialer_send(rt->dialer, n, &frame) == 0)
+            c->told = c->begun;
+    }
+    buffer_done(&frame);
+}
+
+static uint64_t on_count(void *arg, uint32_t dial)
+{
+    const runtime_t *rt = arg;
+    return rt->consumers[dial].begun;
+}
+
+/* What is held from before WELCOME does not count. */
+static void count_anew(consumer_t *c)
+{
+    c->welcomes++;
+    c->given = c->begun = c->told = 0;
+}
+
+static void on_again(void *arg, uint32_t dial)
+{
+    runtime_t *rt = arg;
+    count_anew(&rt->consumers[dial]);
+}
+
 /* --- sessions --- */
 
 static uint32_t held_refs(runtime_t *rt, uint32_t dial)
@@ -108,6 +156,7 @@ static void on_up(void *arg, uint32_t dial, const welcome_t *w, bool other_serve
     if (other_server)
         forget(rt, dial);
     replies_again(&c->replies);
+    count_anew(c);
     c->up = true;
     rt->up++;
     if (rt->announced)
@@ -133,10 +182,11 @@ static void on_gone(void *arg, uint32_t dial)
 
 /* --- tasks --- */
 
-static void take_task(runtime_t *rt, uint32_t dial, const task_record_t *record)
+static void take_task(runtime_t *rt, uint32_t dial, const task_record_t *record, int64_t limit_ms)
 {
     consumer_t *c = &rt->consumers[dial];
     rt->taken++;
+    c->given++;
     if (c->held >= rt->options.window) {
         rt->over_window++;
         sink_refuse(rt, c, record, OUTCOME_BLOCKED, OVER_WINDOW_MS, "more tasks than the window allows");
@@ -157,6 +207,9 @@ static void take_task(runtime_t *rt, uint32_t dial, const task_record_t *record)
     }
     h->consumer = dial;
     h->generation = c->generation;
+    h->welcomes = c->welcomes;
+    h->place = c->given;
+    h->limit_ms = limit_ms;
     h->taken_ms = rt->loop.now_ms;
     if (executor_queue(&rt->executor, number) != 0) {
         held_remove(&rt->tasks, number);
@@ -185,7 +238,7 @@ static int on_frame(void *arg, uint32_t dial, int command, const frame_t *frame)
         return n;
     replies_seen(replies, head.seen);
     for (int i = 0; i < n; i++)
-        take_task(rt, dial, &rt->records[i]);
+        take_task(rt, dial, &rt->records[i], head.limit_ms);
     return 0;
 }
 
@@ -195,4 +248,6 @@ const dialer_events_t intake_events = {
     .down = on_down,
     .gone = on_gone,
     .frame = on_frame,
+    .count = on_count,
+    .again = on_again,
 };

@@ -2,12 +2,14 @@
 #include "common/runtime/log.h"
 #include "common/runtime/signals.h"
 #include "common/runtime/wire.h"
+#include "workers/last_words.h"
 #include "workers/runtime.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     EXIT_USAGE = 2,
@@ -26,6 +28,10 @@ static const config_option_t own_options[] = {
      .fallback = "tcp://127.0.0.1:5556",
      .argument = "ENDPOINT",
      .help = "a consumer to work for; a name stands for all its addresses"},
+    {.name = "name",
+     .type = CONFIG_TEXT,
+     .argument = "NAME",
+     .help = "what people call this worker, in logs and in the history of tries (default: HOST:PID)"},
     {.name = "slots",
      .type = CONFIG_INT,
      .argument = "N",
@@ -126,6 +132,23 @@ static int check_consumers(const config_t *c)
     return 0;
 }
 
+/* It stands in log lines and goes to consumers. */
+static int check_name(const config_t *c)
+{
+    const char *name = config_text(c, "name");
+    const size_t len = name != NULL ? strlen(name) : 0;
+    bool good = name == NULL || (len > 0 && len <= LABEL_BYTES_MAX);
+    for (size_t i = 0; good && i < len; i++)
+        good = name[i] > ' ' && name[i] <= '~';
+    if (good)
+        return 0;
+    char shown[LABEL_BYTES_MAX * 2];
+    fprintf(stderr,
+            "mandrill-worker: %s: '%s' is no name; expected 1 to %d printable ASCII characters, no space\n",
+            config_origin(c, "name"), text_escape(name, len, shown, sizeof shown), LABEL_BYTES_MAX);
+    return -EINVAL;
+}
+
 /* The chosen kind, or NULL when something is wrong and has been told. */
 static const worker_kind_t *check_usage(const config_t *c, const char *kinds)
 {
@@ -135,7 +158,7 @@ static const worker_kind_t *check_usage(const config_t *c, const char *kinds)
         return NULL;
     }
     const worker_kind_t *kind = find_kind(name);
-    if (kind == NULL || check_foreign_flags(c, kind) != 0 || check_consumers(c) != 0)
+    if (kind == NULL || check_foreign_flags(c, kind) != 0 || check_consumers(c) != 0 || check_name(c) != 0)
         return NULL;
     if (kind->executor == EXECUTOR_THREADS && config_given(c, "slots") &&
         config_int(c, "slots") > THREADS_MAX) {
@@ -153,6 +176,7 @@ static void fill_options(runtime_options_t *o, const config_t *c, const worker_k
     o->kind = kind;
     o->slots = config_given(c, size) ? (uint32_t)config_int(c, size) : kind->slots;
     o->window = batch ? o->slots * WINDOW_BATCHES : o->slots;
+    o->name = config_text(c, "name");
     o->drain_ms = config_int(c, "drain-timeout");
     o->announce = config_text(c, "announce");
     o->report = config_text(c, "report");
@@ -176,6 +200,15 @@ static int run(const config_t *c, const worker_kind_t *kind, bool check, int sig
     return code;
 }
 
+/* "restart: ...", with a name "restart web-7: ..." */
+static void open_log(const config_t *c, const worker_kind_t *kind, log_level_t level)
+{
+    const char *name = config_text(c, "name");
+    char shown[NAME_BYTES_MAX + LABEL_BYTES_MAX + 2];
+    snprintf(shown, sizeof shown, "%s%s%s", kind->leg, name != NULL ? " " : "", name != NULL ? name : "");
+    log_open(shown, level);
+}
+
 int worker_main(int argc, char **argv)
 {
     static table_t table;
@@ -184,6 +217,7 @@ int worker_main(int argc, char **argv)
         fprintf(stderr, "mandrill-worker: cannot watch signals: %s\n", strerror(-signals));
         return EXIT_FAILURE;
     }
+    last_words_open();
     build_table(&table);
     const config_program_t program = {.name = "mandrill-worker",
                                       .section = "worker",
@@ -204,10 +238,13 @@ int worker_main(int argc, char **argv)
     if (kind != NULL) {
         log_level_t level = LOG_INFO;
         log_level_parse(config_text(config, "log-level"), &level);
-        log_open(kind->leg, level);
+        open_log(config, kind, level);
         code = run(config, kind, loaded == CONFIG_CHECK, signals, &stuck);
     }
-    if (!stuck)
-        config_destroy(&config);
+    /* exit() would take locks and run handlers under the feet of the thread that is still at work. What was
+     * to be said has been said. */
+    if (stuck)
+        _exit(code);
+    config_destroy(&config);
     return code;
 }

@@ -15,25 +15,47 @@ enum {
     RETRY_MS = 10,      /* a frame that could not be sent */
     LINGER_MS = 1000,   /* for the last results and BYE */
     DUMP_TASKS_MAX = 20,
+    /* A commit is no stall; what keeps PING from its time is. */
+    BATCH_STALL_MS = 1000,
 };
 
 /* --- what people are told --- */
 
+/* Those that came first, which is not the order of the table. Returns how many. */
+static uint32_t find_oldest(const runtime_t *rt, const held_task_t *ret[static DUMP_TASKS_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t n = held_next(&rt->tasks, HELD_NONE); n != HELD_NONE; n = held_next(&rt->tasks, n)) {
+        const held_task_t *h = held_at(&rt->tasks, n);
+        uint32_t at = count;
+        while (at > 0 && ret[at - 1]->taken_ms > h->taken_ms)
+            at--;
+        if (at == DUMP_TASKS_MAX)
+            continue;
+        count += count < DUMP_TASKS_MAX;
+        memmove(&ret[at + 1], &ret[at], (count - at - 1) * sizeof ret[0]);
+        ret[at] = h;
+    }
+    return count;
+}
+
 static void dump(const runtime_t *rt)
 {
-    log_info("in flight: %u tasks, %u of them queued; %u consumers", rt->tasks.count,
-             rt->executor.queue_count, rt->up);
-    uint32_t shown = 0;
-    for (uint32_t n = held_next(&rt->tasks, HELD_NONE); n != HELD_NONE && shown < DUMP_TASKS_MAX;
-         n = held_next(&rt->tasks, n), shown++) {
-        const held_task_t *h = held_at(&rt->tasks, n);
+    const held_task_t *oldest[DUMP_TASKS_MAX];
+    const uint32_t count = find_oldest(rt, oldest);
+    log_info("in flight: %u tasks, %u of them queued; %u consumers, %" PRIu64 " stalls", rt->tasks.count,
+             rt->executor.queue_count, rt->up, rt->loop.stalls);
+    for (uint32_t i = 0; i < count; i++) {
+        const held_task_t *h = oldest[i];
+        const bool queued = h->begun_ms == 0;
         char id[MESSAGE_ID_TEXT];
         message_id_format(h->task.id, id);
-        log_info("  %s %.*s try %u, for %" PRId64 " ms", id, (int)h->task.body.host_len, h->task.body.host,
-                 h->task.try_no, rt->loop.now_ms - h->taken_ms);
+        log_info("  %s %.*s try %u, %s for %" PRId64 " ms", id, (int)h->task.body.host_len, h->task.body.host,
+                 h->task.try_no, queued ? "queued" : "at work",
+                 rt->loop.now_ms - (queued ? h->taken_ms : h->begun_ms));
     }
-    if (rt->tasks.count > shown)
-        log_info("  and %u more", rt->tasks.count - shown);
+    if (rt->tasks.count > count)
+        log_info("  and %u more", rt->tasks.count - count);
 }
 
 static void fill_report(const runtime_t *rt, metrics_t *m)
@@ -87,7 +109,7 @@ static bool take_signals(runtime_t *rt)
             rt->drain_until_ms = rt->loop.now_ms + rt->options.drain_ms;
             break;
         case SIGNALS_STOP_NOW:
-            log_warn("stopped at once: %u tasks are given back", rt->tasks.count);
+            log_warn("stopped at once: %u given back", rt->tasks.count);
             return false;
         case SIGNALS_DUMP:
             dump(rt);
@@ -119,11 +141,9 @@ static bool is_drained(const runtime_t *rt, bool unsent)
 {
     if (!rt->draining)
         return false;
-    if (rt->tasks.count == 0 && !unsent)
-        return true;
-    if (rt->loop.now_ms < rt->drain_until_ms)
+    if ((rt->tasks.count > 0 || unsent) && rt->loop.now_ms < rt->drain_until_ms)
         return false;
-    log_warn("drain timed out: %u tasks are given back", rt->tasks.count);
+    log_info("drained: %" PRIu64 " finished, %u given back", rt->drained, rt->tasks.count);
     return true;
 }
 
@@ -166,6 +186,8 @@ static int open_all(runtime_t *rt, char *why)
 {
     const runtime_options_t *o = &rt->options;
     loop_init(&rt->loop);
+    if (o->kind->executor == EXECUTOR_BATCH)
+        rt->loop.stall_ms = BATCH_STALL_MS;
     rt->signals_item = loop_add_fd(&rt->loop, rt->signals);
     held_init(&rt->tasks);
     for (uint32_t n = 0; n < DIALS_MAX; n++)
@@ -183,6 +205,7 @@ static int open_all(runtime_t *rt, char *why)
                                      .role = ROLE_WORKER,
                                      .kind = o->kind->name,
                                      .leg = o->kind->leg,
+                                     .label = o->name,
                                      .endpoints = o->consumers,
                                      .endpoints_count = o->consumers_count};
     dialer_events_t events = intake_events;

@@ -11,6 +11,7 @@ typedef struct {
     uint32_t slots;       /* tasks at work at once; batch: of one batch */
     uint32_t window;      /* tasks held for all consumers together */
     int64_t drain_ms;     /* how long a drain may take */
+    const char *name;     /* for people; NULL: HOST:PID */
     const char *announce; /* a file, or NULL */
     const char *report;   /* "text", "json" or "none" */
     bool log_messages;

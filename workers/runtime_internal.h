@@ -13,6 +13,11 @@ typedef struct {
     uint32_t generation; /* rises when another process answers: what the last one gave is its own affair */
     uint32_t held;       /* tasks of this generation */
     uint32_t window;     /* as it was told last */
+    /* Since the last WELCOME (docs/PROTOCOL.md section 5, "Started"): */
+    uint32_t welcomes; /* which one that is */
+    uint64_t given;    /* tasks that came */
+    uint64_t begun;    /* how far they have been begun */
+    uint64_t told;     /* as it was told last */
     replies_t replies;
 } consumer_t;
 
@@ -29,6 +34,7 @@ struct worker_sink {
     bool announced;
     bool draining;
     int64_t drain_until_ms;
+    uint64_t drained;        /* tasks that were finished while it drained */
     int64_t paused_until_ms; /* the kind's store is away: window 0 until then */
     int failed;              /* -errno: the worker has to exit */
     uint64_t taken;          /* tasks */

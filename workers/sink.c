@@ -5,7 +5,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { CANCELLED_BYTES = 48, MS_A_SECOND = 1000 };
 
 static void reply(runtime_t *rt, consumer_t *c, const result_record_t *result)
 {
@@ -14,10 +19,20 @@ static void reply(runtime_t *rt, consumer_t *c, const result_record_t *result)
         rt->failed = -ENOMEM;
 }
 
+/* The kind is wrong when it names any other: it must not go on, for the next number that it names may be that
+ * of another message. */
+static held_task_t *at_work(const runtime_t *rt, uint32_t number)
+{
+    held_task_t *h = number / HELD_CHUNK < rt->tasks.chunks_count ? held_at(&rt->tasks, number) : NULL;
+    if (h != NULL && h->used && h->begun_ms > 0)
+        return h;
+    log_error("%s gives a result for task %u, which is not at work", rt->options.kind->name, number);
+    abort();
+}
+
 static void end_task(runtime_t *rt, uint32_t number, outcome_t outcome, int64_t ms, text_t text)
 {
-    const held_task_t *h = held_at(&rt->tasks, number);
-    assert(h->used);
+    const held_task_t *h = at_work(rt, number);
     consumer_t *c = &rt->consumers[h->consumer];
     if (h->generation == c->generation) {
         const result_record_t result = {
@@ -27,6 +42,9 @@ static void end_task(runtime_t *rt, uint32_t number, outcome_t outcome, int64_t 
     } else {
         rt->ownerless++;
     }
+    rt->drained += rt->draining && outcome != OUTCOME_BLOCKED;
+    if (rt->executor.ops->ended != NULL)
+        rt->executor.ops->ended(&rt->executor, number);
     held_remove(&rt->tasks, number);
 }
 
@@ -47,9 +65,22 @@ static int64_t fit_ms(int64_t ms)
     return ms < 0 ? 0 : ms > DURATION_MS_MAX ? DURATION_MS_MAX : ms;
 }
 
+static const char *say_cancelled(int64_t limit_ms, char text[static CANCELLED_BYTES])
+{
+    if (limit_ms % MS_A_SECOND == 0)
+        snprintf(text, CANCELLED_BYTES, "cancelled after %" PRId64 " s", limit_ms / MS_A_SECOND);
+    else
+        snprintf(text, CANCELLED_BYTES, "cancelled after %" PRId64 " ms", limit_ms);
+    return text;
+}
+
 void worker_fail(worker_sink_t *sink, uint32_t number, outcome_t outcome, int64_t ms, const char *text)
 {
+    char cancelled[CANCELLED_BYTES];
     assert(outcome != OUTCOME_OK && outcome < OUTCOMES);
+    const held_task_t *h = at_work(sink, number);
+    if (outcome == OUTCOME_TRANSIENT && text[0] == '\0' && worker_cancelled(&h->task))
+        text = say_cancelled(h->limit_ms, cancelled);
     end_task(sink, number, outcome, fit_ms(ms), fit(text));
 }
 

@@ -10,7 +10,7 @@
  *            (blocking I/O)
  *
  * A kind sends exactly one result for each task: through the sink (batch, loop) or by returning it (threads).
- * OK means: would survive a power cut.
+ * OK means: would survive a power cut. A second result for a task ends the process.
  *
  * Ownership: `task` and its strings are the runtime's and good until the task's result was given. A result's
  * text is copied by the sink. To add a kind: one file below workers/<leg>/, one row in kinds.c, one line in
@@ -25,9 +25,15 @@
 typedef struct {
     uint32_t number; /* the runtime's, for the result */
     uint32_t try_no;
+    int64_t deadline_ms; /* of this try, as clock_ms() counts; INT64_MAX: none */
     message_id_t id;
     body_t body;
 } worker_task_t;
+
+/* Whether the task's time is over. Code that takes its time asks now and then and gives up, in any executor
+ * and in any thread; its result is then TRANSIENT with an empty text, which becomes "cancelled after 30 s".
+ */
+bool worker_cancelled(const worker_task_t *task);
 
 typedef struct {
     outcome_t outcome;
@@ -64,7 +70,10 @@ typedef struct {
     void (*start)(void *self, const worker_task_t *task, int64_t now_ms, worker_sink_t *sink);
     int64_t (*poll)(void *self, int64_t now_ms,
                     worker_sink_t *sink); /* when it is due next; INT64_MAX: never */
-    /* threads */
+    /* loop, or NULL: the task has been at work for longer than it may. Asked for once; the kind stops the
+     * work and gives its result, now or when it can: as worker_cancelled() has it, unless it knows better. */
+    void (*cancel)(void *self, uint32_t number, worker_sink_t *sink);
+    /* threads: blocks for no longer than the task's deadline, or asks worker_cancelled() */
     void (*run)(void *self, const worker_task_t *task, worker_result_t *ret);
 } worker_kind_t;
 

@@ -145,8 +145,11 @@ static int take_welcome(dialer_t *d, uint32_t n, const frame_t *frame)
     if (welcome.version != PROTO_VERSION)
         return -EPROTO;
     /* The answer to a HELLO that was repeated before the first answer came. */
-    if (dial->up && dial->link.server_session == welcome.session)
+    if (dial->up && dial->link.server_session == welcome.session) {
+        if (d->events.again != NULL)
+            d->events.again(d->events.arg, n);
         return 0;
+    }
     dial_down(d, n);
     uint32_t twin = find_server(d, welcome.session, n);
     if (twin != DIAL_NONE) {
@@ -325,7 +328,7 @@ static void dial_tick(dialer_t *d, uint32_t n)
         break;
     case LINK_SEND_PING:
         buffer_clear(&d->frame);
-        encode_ping(&d->frame, 0);
+        encode_ping(&d->frame, d->events.count != NULL ? d->events.count(d->events.arg, n) : 0);
         /* Where the pipe is full the server has enough to hear. */
         if (dial_send(dial, &d->frame, now_ms) != 0)
             link_said(&dial->link, now_ms);

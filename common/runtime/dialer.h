@@ -35,6 +35,11 @@ typedef struct {
     /* A frame of a session that is up, PING among them; the dialer keeps the rest of section 3 to itself. 0,
      * -EPROTO: malformed, -ENOSYS: not a command of this hop. */
     int (*frame)(void *arg, uint32_t dial, int command, const frame_t *frame);
+    /* What PING tells this server; NULL: 0. */
+    uint64_t (*count)(void *arg, uint32_t dial);
+    /* A second WELCOME while up, for a HELLO that was repeated before the first came: what the server counts
+     * since WELCOME begins anew. NULL: nothing hangs on it. */
+    void (*again)(void *arg, uint32_t dial);
 } dialer_events_t;
 
 typedef struct {

@@ -24,7 +24,7 @@ enum { LEVELS = sizeof(levels) / sizeof(levels[0]) };
 
 /* Set once by log_open(), before any thread starts. */
 static struct {
-    char name[64];
+    char name[128];
     log_level_t level;
     bool tty;
     bool colour;

@@ -26,7 +26,7 @@ void boss_open(boss_t *b, const char *endpoint)
     listen_at(b);
 }
 
-static void forget_workers(boss_t *b)
+void boss_dismiss(boss_t *b)
 {
     for (unsigned i = 0; i < b->workers_count; i++)
         free(b->workers[i].held);
@@ -36,7 +36,7 @@ static void forget_workers(boss_t *b)
 
 void boss_close(boss_t *b)
 {
-    forget_workers(b);
+    boss_dismiss(b);
     wire_close(&b->wire, 0);
     buffer_done(&b->frame);
     free(b->results);
@@ -92,6 +92,7 @@ static void take_hello(boss_t *b, const frame_t *frame)
     w->routing_id = frame->routing_id;
     w->window = hello.window;
     w->hellos++;
+    w->started = 0;
     free(w->held);
     w->held = calloc(hello.held_count + 1, sizeof *w->held);
     assert_non_null(w->held);
@@ -148,6 +149,7 @@ static void take_frame(boss_t *b, const frame_t *frame)
     const int command = proto_command(frame->data, frame->len, &why);
     boss_worker_t *w = worker_of(b, frame->routing_id);
     peer_error_t error;
+    uint64_t started;
 
     if (command == CMD_HELLO) {
         take_hello(b, frame);
@@ -161,6 +163,9 @@ static void take_frame(boss_t *b, const frame_t *frame)
     }
     switch (command) {
     case CMD_PING:
+        assert_int_equal(decode_ping(frame->data, frame->len, &started), 0);
+        assert_true(started >= w->started);
+        w->started = started;
         w->pings++;
         break;
     case CMD_BYE:
@@ -225,7 +230,7 @@ uint64_t boss_give(boss_t *b, unsigned worker, uint64_t seq, uint32_t try_no, co
     batch_t batch;
 
     buffer_clear(&b->frame);
-    tasks_begin(&batch, &b->frame, &(tasks_t){.seen = w->seen});
+    tasks_begin(&batch, &b->frame, &(tasks_t){.seen = w->seen, .limit_ms = b->limit_ms});
     tasks_add(&batch, &record);
     batch_end(&batch);
     boss_send(b, worker, &b->frame);
@@ -255,7 +260,7 @@ static uint32_t give_some(boss_t *b, unsigned worker, const char *name, uint64_t
 
     buffer_init(&body);
     buffer_clear(&b->frame);
-    tasks_begin(&batch, &b->frame, &(tasks_t){.seen = w->seen});
+    tasks_begin(&batch, &b->frame, &(tasks_t){.seen = w->seen, .limit_ms = b->limit_ms});
     for (; given < n && w->outstanding < window && !batch_full(&batch); given++) {
         char host[HOST_BYTES_MAX + 1];
         snprintf(host, sizeof host, "%s-%llu", name, (unsigned long long)(first_seq + given));
@@ -296,6 +301,12 @@ void boss_who(boss_t *b, unsigned worker)
     buffer_clear(&b->frame);
     encode_who(&b->frame);
     boss_send(b, worker, &b->frame);
+}
+
+void boss_forget(boss_t *b, unsigned worker)
+{
+    b->workers[worker].routing_id = 0;
+    b->workers[worker].welcomed = false;
 }
 
 const boss_result_t *boss_result(const boss_t *b, uint64_t ref)

@@ -28,6 +28,7 @@ typedef struct {
     hello_t hello; /* the last one */
     uint64_t *held;
     unsigned hellos, pings, byes, errors, windows;
+    uint64_t started;    /* tasks, as its last PING says; 0 again with each HELLO */
     unsigned error_code; /* of the last ERROR */
     uint32_t window;
     uint32_t outstanding;
@@ -39,9 +40,10 @@ typedef struct {
     char endpoint[RIG_ENDPOINT_MAX];
     wire_t *wire;
     uint64_t session;
-    bool silent; /* HELLO is not answered */
-    bool blind;  /* RESULTS are taken again and again, and never said to be seen */
-    bool lax;    /* tasks were given past the count: results may be of anything */
+    bool silent;      /* HELLO is not answered */
+    bool blind;       /* RESULTS are taken again and again, and never said to be seen */
+    bool lax;         /* tasks were given past the count: results may be of anything */
+    int64_t limit_ms; /* of all tasks from now on; 0: none */
     boss_worker_t workers[BOSS_WORKERS_MAX];
     unsigned workers_count;
     boss_result_t *results;
@@ -82,6 +84,10 @@ void boss_give_many(boss_t *b, unsigned worker, const char *name, uint64_t first
 /* n such tasks in one frame, whatever the window. */
 void boss_flood(boss_t *b, unsigned worker, const char *name, uint64_t first_seq, uint32_t n);
 void boss_who(boss_t *b, unsigned worker);
+/* Takes it for dead: whatever it says next is answered WHO. */
+void boss_forget(boss_t *b, unsigned worker);
+/* Knows no worker any more: makes room for others. */
+void boss_dismiss(boss_t *b);
 void boss_send(boss_t *b, unsigned worker, const buffer_t *frame);
 void boss_send_bytes(boss_t *b, unsigned worker, const void *bytes, size_t len);
 /* The only result for the ref; fails the test when there are several, NULL when there is none yet. */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static bool named(const worker_task_t *t, const char *begin)
 {
@@ -24,6 +23,8 @@ static void decide(const worker_task_t *t, worker_result_t *ret)
     } else if (named(t, "again")) {
         ret->outcome = OUTCOME_TRANSIENT;
         ret->ms = ODD_WAIT_MS;
+    } else if (named(t, "bound")) {
+        ret->outcome = OUTCOME_TRANSIENT;
     } else if (named(t, "later")) {
         ret->outcome = OUTCOME_BLOCKED;
         ret->ms = ODD_WAIT_MS;
@@ -38,6 +39,8 @@ static void give(worker_sink_t *sink, const worker_task_t *t)
 {
     worker_result_t r;
     decide(t, &r);
+    if (named(t, "twice"))
+        worker_ok(sink, t->number);
     if (r.outcome == OUTCOME_OK)
         worker_ok(sink, t->number);
     else
@@ -60,15 +63,31 @@ static void odd_close(void **self)
 /* How long the task takes. */
 static int time_of(const worker_task_t *t)
 {
-    return named(t, "slow") ? ODD_SLOW_MS : named(t, "parked") ? ODD_PARKED_MS : 0;
+    return named(t, "slow")     ? ODD_SLOW_MS
+           : named(t, "parked") ? ODD_PARKED_MS
+           : named(t, "hung")   ? ODD_HUNG_MS
+                                : 0;
+}
+
+static bool ends_when_cancelled(const worker_task_t *t)
+{
+    return named(t, "bound") || named(t, "nearly");
+}
+
+/* What takes its time, in code that just does one thing after the other. */
+static void spend_time(const worker_task_t *t)
+{
+    if (named(t, "poison"))
+        abort();
+    while (named(t, "stuck") || (ends_when_cancelled(t) && !worker_cancelled(t)))
+        poll(NULL, 0, 1);
+    poll(NULL, 0, time_of(t));
 }
 
 static void thread_run(void *self, const worker_task_t *t, worker_result_t *ret)
 {
     (void)self;
-    while (named(t, "stuck"))
-        pause();
-    poll(NULL, 0, time_of(t));
+    spend_time(t);
     decide(t, ret);
 }
 
@@ -81,7 +100,7 @@ static int batch_run(void *self, const worker_task_t *tasks, uint32_t n, worker_
             log_error("the store is broken");
             return -EIO;
         }
-        poll(NULL, 0, time_of(&tasks[i]));
+        spend_time(&tasks[i]);
         full = full || named(&tasks[i], "full");
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -93,23 +112,24 @@ static int batch_run(void *self, const worker_task_t *tasks, uint32_t n, worker_
     return full ? ODD_PAUSE_MS : 0;
 }
 
-/* What takes its time, a place each; what is stuck is never heard of again. */
+/* What takes its time, a place each. */
 static const worker_task_t *slow[ODD_SLOTS];
 static int64_t slow_until_ms[ODD_SLOTS];
 
 static void loop_start(void *self, const worker_task_t *t, int64_t now_ms, worker_sink_t *sink)
 {
     (void)self;
-    if (named(t, "stuck"))
-        return;
-    if (time_of(t) == 0) {
+    const bool endless = named(t, "stuck") || ends_when_cancelled(t);
+    if (named(t, "poison"))
+        abort();
+    if (!endless && time_of(t) == 0) {
         give(sink, t);
         return;
     }
     for (int i = 0; i < ODD_SLOTS; i++) {
         if (slow[i] == NULL) {
             slow[i] = t;
-            slow_until_ms[i] = now_ms + time_of(t);
+            slow_until_ms[i] = endless ? INT64_MAX : now_ms + time_of(t);
             return;
         }
     }
@@ -131,6 +151,17 @@ static int64_t loop_poll(void *self, int64_t now_ms, worker_sink_t *sink)
         }
     }
     return next_ms;
+}
+
+static void loop_cancel(void *self, uint32_t number, worker_sink_t *sink)
+{
+    (void)self;
+    for (int i = 0; i < ODD_SLOTS; i++) {
+        if (slow[i] == NULL || slow[i]->number != number || !ends_when_cancelled(slow[i]))
+            continue;
+        give(sink, slow[i]);
+        slow[i] = NULL;
+    }
 }
 
 const worker_kind_t odd_threads = {.name = "odd-threads",
@@ -157,6 +188,7 @@ const worker_kind_t odd_loop = {.name = "odd-loop",
                                 .open = odd_open,
                                 .close = odd_close,
                                 .start = loop_start,
-                                .poll = loop_poll};
+                                .poll = loop_poll,
+                                .cancel = loop_cancel};
 
 const worker_kind_t *const odd_kinds[] = {&odd_threads, &odd_batch, &odd_loop, NULL};

@@ -8,6 +8,7 @@
 enum {
     ODD_SLOW_MS = 40,
     ODD_PARKED_MS = 1500,
+    ODD_HUNG_MS = 4500, /* longer than a silent worker is waited for */
     ODD_WAIT_MS = 250,
     ODD_PAUSE_MS = 400,
     ODD_SLOTS = 8,
@@ -18,7 +19,10 @@ enum {
  *   gone    PERMANENT "it is gone"       again   TRANSIENT, not before ODD_WAIT_MS
  *   later   BLOCKED for ODD_WAIT_MS      long    PERMANENT with more text than fits, no UTF-8 at its end
  *   slow    OK after ODD_SLOW_MS         parked  OK after ODD_PARKED_MS
- *   stuck   never
+ *   hung    OK after ODD_HUNG_MS         stuck   never, whatever it is told
+ *   bound   never, but cancelled when its time is over
+ *   nearly  as bound, but it turns out to be done: OK
+ *   poison  abort()                      twice   two results (not in threads)
  *   full    batch: all BLOCKED, and nothing more for ODD_PAUSE_MS
  *   broken  batch: -EIO
  * Any other: OK. */

@@ -160,6 +160,13 @@ static int64_t simulate_poll(void *self, int64_t now_ms, worker_sink_t *sink)
     return heap_first_key(&s->due);
 }
 
+static void simulate_cancel(void *self, uint32_t number, worker_sink_t *sink)
+{
+    simulate_t *s = self;
+    heap_remove(&s->due, number);
+    worker_fail(sink, number, OUTCOME_TRANSIENT, 0, "");
+}
+
 const worker_kind_t restart_simulate = {
     .name = "restart-simulate",
     .leg = "restart",
@@ -172,4 +179,5 @@ const worker_kind_t restart_simulate = {
     .close = simulate_close,
     .start = simulate_start,
     .poll = simulate_poll,
+    .cancel = simulate_cancel,
 };
