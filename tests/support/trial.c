@@ -98,12 +98,11 @@ static bool announced(const process_t *p)
     return is;
 }
 
-void trial_kill(trial_t *t, part_t part)
+void trial_revive(trial_t *t, part_t part, int64_t died_ms)
 {
     process_t *p = t->programs[part];
-    int64_t killed_ms = test_now_ms(), before = 0;
+    int64_t before = 0;
 
-    process_kill(p);
     process_start(p);
     TRIAL_WAIT(t, announced(p));
     /* The counts of a publisher and a consumer begin with their process. */
@@ -111,7 +110,15 @@ void trial_kill(trial_t *t, part_t part)
         before = through(t, part);
     TRIAL_WAIT(t, through(t, part) > before);
     t->figures.cycles++;
-    figures_recovered(&t->figures, test_now_ms() - killed_ms);
+    figures_recovered(&t->figures, test_now_ms() - died_ms);
+}
+
+void trial_kill(trial_t *t, part_t part)
+{
+    int64_t killed_ms = test_now_ms();
+
+    process_kill(t->programs[part]);
+    trial_revive(t, part, killed_ms);
 }
 
 static void assert_sound(const rig_t *rig, const char *file)

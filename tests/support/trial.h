@@ -42,6 +42,8 @@ void trial_recover(trial_t *t, int64_t ended_ms);
 /* kill -9, a new process, and on until messages go all the way through it again; a cycle, with the time it
  * took among the figures. */
 void trial_kill(trial_t *t, part_t part);
+/* The same for a part that died at `died_ms`, with a new process. */
+void trial_revive(trial_t *t, part_t part, int64_t died_ms);
 /* The load ends, the backlog becomes 0; nothing lost, every row once, no dead letter. The row is called
  * "<fault>, <transport>". */
 void trial_judge(trial_t *t, const char *fault);
