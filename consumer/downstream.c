@@ -9,14 +9,16 @@
 
 enum {
     RECORDS_A_TURN = 4 * RECORDS_MAX,
-    HOLD_MS = 20,     /* a worker whose pipe is full is tried again after this */
+    HOLD_MS = 20,                         /* a worker whose pipe is full is tried again after this */
+    LABEL_TEXT = 4 * LABEL_BYTES_MAX + 1, /* escaped */
     WINDOW_PARTS = 8, /* so much of its window a worker gets before the others are looked at again */
 };
 
 typedef struct {
     uint32_t window;
-    uint64_t seen;   /* highest number of its RESULTS that was taken; 0: none, any may come first */
-    int64_t hold_ms; /* nothing is given to it before; 0: it may be given */
+    uint64_t seen;          /* highest number of its RESULTS that was taken; 0: none, any may come first */
+    int64_t hold_ms;        /* nothing is given to it before; 0: it may be given */
+    char label[LABEL_TEXT]; /* for log lines */
 } worker_t;
 
 struct downstream {
@@ -59,7 +61,8 @@ static void take_held(downstream_t *d, uint32_t n, const hello_t *h)
     uint32_t lost = gather_worker_holds(d->options.gather, n, d->refs, h->held_count);
     roster_freed(d->options.roster, n, lost);
     if (lost > 0)
-        log_limited(LOG_INFO, "worker %u is back without %u of its tasks: they are given again", n, lost);
+        log_limited(LOG_INFO, "worker %u (%s) is back without %u of its tasks: they are given again", n,
+                    d->workers[n].label, lost);
 }
 
 static unsigned join(downstream_t *d, uint32_t n, const hello_t *h, int leg, char *why)
@@ -74,8 +77,12 @@ static unsigned join(downstream_t *d, uint32_t n, const hello_t *h, int leg, cha
         snprintf(why, WHY_BYTES, "there are as many workers as may be");
         return ERR_LIMIT;
     }
-    d->workers[n] = (worker_t){.window = h->window};
-    log_limited(LOG_INFO, "worker %u (%s) serves leg %s, window %u", n, h->kind, h->leg, h->window);
+    worker_t *w = &d->workers[n];
+    *w = (worker_t){.window = h->window};
+    text_escape(h->label, strlen(h->label), w->label, sizeof w->label);
+    gather_worker_joined(d->options.gather, n, h->label);
+    log_limited(LOG_INFO, "worker %u (%s, %s) serves leg %s, window %u", n, h->kind, w->label, h->leg,
+                h->window);
     return 0;
 }
 
@@ -110,8 +117,8 @@ static void on_gone(void *arg, uint32_t n, bool said_bye)
     downstream_t *d = arg;
     uint32_t tasks = roster_outstanding(d->options.roster, n);
     const char *leg = legs_name(d->options.legs, roster_leg(d->options.roster, n));
-    log_limited(said_bye ? LOG_INFO : LOG_WARN, "worker %u (%s) is gone: %u tasks go to others", n, leg,
-                tasks);
+    log_limited(said_bye ? LOG_INFO : LOG_WARN, "worker %u (%s, %s) is gone: %u tasks go to others", n, leg,
+                d->workers[n].label, tasks);
     forget(d, n, !said_bye);
 }
 
@@ -232,7 +239,7 @@ static void send_tasks(downstream_t *d, uint32_t leg, uint32_t n)
         buffer_clear(&d->frame);
         tasks_begin(&batch, &d->frame, &(tasks_t){.seen = d->workers[n].seen});
         while (count < left && count < d->options.batch && !batch_full(&batch) &&
-               gather_give(d->options.gather, leg, n, &task)) {
+               gather_give(d->options.gather, leg, n, d->options.loop->now_ms, &task)) {
             tasks_add(&batch, &task.record);
             d->refs[count++] = task.record.ref;
         }

@@ -131,10 +131,10 @@ int options_read(const config_t *c, consumer_options_t *ret)
         .gather = {.extend_ms = config_int(c, "extend"),
                    .extend_every_ms = config_int(c, "extend-every"),
                    .report_after_ms = config_int(c, "report-after"),
-                   .max_tries = (uint32_t)config_int(c, "max-tries"),
-                   .backoff = {.base_ms = config_int(c, "backoff"),
-                               .factor = config_real(c, "backoff-factor"),
-                               .cap_ms = config_int(c, "backoff-max")},
+                   .policy = {.max_tries = (uint32_t)config_int(c, "max-tries"),
+                              .backoff = {.base_ms = config_int(c, "backoff"),
+                                          .factor = config_real(c, "backoff-factor"),
+                                          .cap_ms = config_int(c, "backoff-max")}},
                    .seed = clock_random_id()},
     };
     /* A window that became smaller takes nothing back, and one whose last step is not answered yet is held

@@ -1,4 +1,5 @@
 #include "consumer/upstream.h"
+#include "common/runtime/clock.h"
 #include "common/runtime/log.h"
 #include "consumer/kept.h"
 #include "consumer/say.h"
@@ -26,8 +27,9 @@ typedef struct {
     uint8_t unnumbered; /* bits of the publisher that have no number here */
     uint8_t to_ours[256];
     uint8_t to_theirs[256];
-    uint32_t window;   /* as it was told */
-    int64_t window_ms; /* when */
+    uint8_t bits[LEGS_MAX]; /* the publisher's for each of our numbers */
+    uint32_t window;        /* as it was told */
+    int64_t window_ms;      /* when */
     kept_t kept;
 } publisher_t;
 
@@ -42,6 +44,7 @@ struct upstream {
     uint64_t *held; /* for HELLO */
     size_t held_max;
     delivery_record_t *deliveries;
+    buffer_t events; /* of a step */
     publisher_t publishers[DIALS_MAX];
 };
 
@@ -72,6 +75,7 @@ static void number_legs(upstream_t *u, publisher_t *p)
             continue;
         }
         theirs[ours[bit]] = (int)bit;
+        p->bits[ours[bit]] = (uint8_t)bit;
         u->options.legs->asked |= (uint8_t)(1u << ours[bit]);
     }
     for (uint32_t mask = 0; mask < 256; mask++) {
@@ -189,6 +193,13 @@ static void give_back(upstream_t *u, publisher_t *p, const delivery_record_t *d)
         u->failed = -ENOMEM;
 }
 
+static void map_tries(const publisher_t *p, const delivery_record_t *d, gather_message_t *ret)
+{
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        if (ret->legs >> leg & 1)
+            ret->tries[leg] = d->tries[p->bits[leg]];
+}
+
 static int take_deliver(upstream_t *u, uint32_t n, const frame_t *frame)
 {
     publisher_t *p = &u->publishers[n];
@@ -201,6 +212,7 @@ static int take_deliver(upstream_t *u, uint32_t n, const frame_t *frame)
                               .legs = p->to_ours[d->legs],
                               .body = d->body,
                               .body_len = d->body_len};
+        map_tries(p, d, &m);
         bool all_numbered = p->to_theirs[m.legs] == d->legs;
         int taken = all_numbered ? gather_deliver(u->options.gather, &m, u->options.loop->now_ms) : -ENOTSUP;
         if (taken < 0) {
@@ -269,6 +281,31 @@ void upstream_receive(upstream_t *u)
 
 /* --- what goes out --- */
 
+/* The step's tries as the publisher keeps them: in its bits, and by the wall clock. */
+static int write_tries(upstream_t *u, const publisher_t *p, const gather_step_t *s, step_t *ret)
+{
+    const int64_t wall_ms = clock_wall_ms() - u->options.loop->now_ms;
+    const gather_try_t *t = s->tries;
+    buffer_clear(&u->events);
+    for (uint32_t i = 0; i < s->tries_count; i++, t = t->next) {
+        const int64_t since_ms = wall_ms + t->since_ms;
+        event_t e = {.bit = p->bits[t->leg],
+                     .no = t->no,
+                     .label = t->label,
+                     .since_ms = since_ms > 0 ? (uint64_t)since_ms : 0,
+                     .took_ms = t->took_ms,
+                     .how = t->how,
+                     .text = t->text};
+        event_write(&u->events, &e);
+    }
+    if (u->events.failed)
+        return -ENOMEM;
+    ret->events = u->events.data;
+    ret->events_len = (uint32_t)u->events.len;
+    ret->events_count = s->tries_count;
+    return 0;
+}
+
 static int take_steps(upstream_t *u, uint32_t n)
 {
     publisher_t *p = &u->publishers[n];
@@ -286,9 +323,11 @@ static int take_steps(upstream_t *u, uint32_t n)
                            .op = s->op,
                            .ms = s->ms,
                            .text = s->text};
+            int error = s->tries_count > 0 ? write_tries(u, p, s, &step) : 0;
             if (s->op == OP_EXTEND && u->options.log_messages)
                 say_extended(s->id, s->ms);
-            int error = kept_add(&p->kept, &step, (kept_step_t){s->slot, s->lease, s->final});
+            if (error == 0)
+                error = kept_add(&p->kept, &step, (kept_step_t){s->slot, s->lease, s->final});
             if (error != 0)
                 return error;
         }
@@ -397,6 +436,7 @@ int upstream_open(upstream_t **ret, const upstream_options_t *o, char *why)
         return -ENOMEM;
     }
     u->options = *o;
+    buffer_init(&u->events);
     u->held_max = HELD_MAX;
     u->held = calloc(u->held_max, sizeof *u->held);
     u->deliveries = calloc(RECORDS_MAX, sizeof *u->deliveries);
@@ -432,6 +472,7 @@ void upstream_close(upstream_t **ref, int linger_ms)
             kept_done(&u->publishers[n].kept);
     free(u->held);
     free(u->deliveries);
+    buffer_done(&u->events);
     free(u);
     *ref = NULL;
 }

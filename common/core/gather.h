@@ -8,8 +8,13 @@
  * source is the caller's number of the publisher (0..SOURCES_MAX-1), a worker that of the worker. A task's
  * ref is (generation << 32 | slot * LEGS_MAX + leg): a result finds its message without a search, and one for
  * a slot that was given to another message since is recognised as late. Generations start at random, so that
- * a ref of a former process is late too. Ownership: bodies are copied in; tasks and steps point into the
- * gather until the next call that changes it. */
+ * a ref of a former process is late too.
+ *
+ * Tries that failed are counted by task, also over redeliveries (gather_message_t.tries), and told with the
+ * message's steps. Nothing is kept of a message all of whose tries ended well.
+ *
+ * Ownership: bodies, labels and texts are copied in; tasks and steps point into the gather until the next
+ * call that changes it. */
 #ifndef MANDRILL_GATHER_H
 #define MANDRILL_GATHER_H
 
@@ -24,21 +29,27 @@ static inline uint32_t gather_ref_leg(uint64_t ref)
     return (uint32_t)(ref % LEGS_MAX);
 }
 
+/* What a leg's tasks are allowed. */
+typedef struct {
+    uint32_t max_tries; /* 1..TRIES_MAX */
+    backoff_t backoff;
+} gather_policy_t;
+
 typedef struct {
     uint32_t messages_max;   /* held at once */
     int64_t extend_ms;       /* by how much */
     int64_t extend_every_ms; /* and how often; the first after this time */
     int64_t report_after_ms; /* a leg done is reported upstream at the latest then, though others are open */
-    uint32_t max_tries;
-    backoff_t backoff;
-    uint64_t seed; /* of the jitter */
+    gather_policy_t policy;  /* of each leg that gather_policy() has said nothing about */
+    uint64_t seed;           /* of the jitter */
 } gather_limits_t;
 
 typedef struct {
     uint32_t source;
     message_id_t id;
     uint64_t token;
-    uint8_t legs; /* to run, consumer's numbers as bits */
+    uint8_t legs;            /* to run, consumer's numbers as bits */
+    uint8_t tries[LEGS_MAX]; /* of each leg: how many have failed so far, here or elsewhere */
     const void *body;
     uint32_t body_len;
 } gather_message_t;
@@ -55,6 +66,18 @@ typedef enum {
     TAKEN_LATE,  /* ignored */
 } gather_taken_t;
 
+/* A try that has ended. */
+typedef struct gather_try {
+    struct gather_try *next; /* the one that ended after it; means nothing in the last of a step */
+    uint32_t leg;
+    uint32_t no; /* 1..TRIES_MAX */
+    how_t how;
+    int64_t since_ms; /* when it was given; as `now` */
+    int64_t took_ms;
+    text_t label; /* the worker */
+    text_t text;
+} gather_try_t;
+
 typedef struct {
     uint32_t slot;
     uint32_t lease; /* names one delivery of the slot's message: an answer to an older one means nothing */
@@ -66,12 +89,17 @@ typedef struct {
     int64_t ms;
     bool final;  /* every leg has ended: the slot goes when this is settled */
     text_t text; /* why a leg ended badly; points into the gather */
+    const gather_try_t
+        *tries; /* that were not told before, the oldest first; good until the next gather_steps() */
+    uint32_t tries_count; /* at most STEP_EVENTS_MAX, and HISTORY_BYTES_MAX as events */
 } gather_step_t;
 
 typedef struct gather gather_t;
 
 gather_t *gather_new(const gather_limits_t *limits);
 void gather_destroy(gather_t **ref);
+/* From now on, also for what is held: a leg of fewer tries than have failed ends with the next. */
+void gather_policy(gather_t *g, uint32_t leg, const gather_policy_t *policy);
 
 /* 1: new. 0: held already: a newer token is taken, with the source that brings it, and the legs that are
  * still open; nothing runs twice. -ENOSPC: full (the publisher broke its credit). -ENOMEM. */
@@ -80,10 +108,12 @@ int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms);
 /* Tasks that wait for a worker of the leg. */
 uint32_t gather_waiting(const gather_t *g, uint32_t leg);
 /* Takes the next task of the leg for the worker; false when none waits. */
-bool gather_give(gather_t *g, uint32_t leg, uint32_t worker, gather_task_t *ret);
+bool gather_give(gather_t *g, uint32_t leg, uint32_t worker, int64_t now_ms, gather_task_t *ret);
 /* The task could not be sent: it waits again, first in its queue, and nothing was counted. */
 void gather_ungive(gather_t *g, uint64_t ref);
 
+/* The worker's number begins to stand for another process, which is called so in tries. */
+void gather_worker_joined(gather_t *g, uint32_t worker, const char *label);
 /* A result from the worker. `ret_id` (may be NULL) is filled unless TAKEN_LATE; ret_freed tells whether it
  * ended the worker's current task (its credit comes back). */
 gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t *r, int64_t now_ms,

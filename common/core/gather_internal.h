@@ -1,5 +1,6 @@
-/* What gather.c (tasks), gather_steps.c (reports) and gather_table.c (memory, lists) share. Private to them
- * and to their test.
+/* What gather.c (messages, tasks), gather_workers.c (who has them), gather_ends.c (how tries end),
+ * gather_tries.c (what is told of them), gather_steps.c (reports) and gather_table.c (memory, lists) share.
+ * Private to them and to their test.
  *
  * A task's number is slot * LEGS_MAX + leg. A task is in one list at most, the one of its state; only the
  * task_* functions change the state, and they move it between the lists. */
@@ -24,11 +25,25 @@ typedef enum {
 typedef enum { TASK_NONE, TASK_WAITING, TASK_RUNNING, TASK_BACKOFF } task_state_t;
 
 typedef struct {
-    uint32_t worker;   /* while RUNNING */
-    uint16_t failures; /* tries that count */
+    int64_t given_ms; /* the last time */
+    uint32_t who;     /* to whom then: gather_who() */
+    uint32_t took_ms; /* with `kept_ok`: how long the try that ended well */
+    uint16_t worker;  /* while RUNNING */
+    uint8_t failures; /* tries that count */
+    uint8_t try_no;   /* of the try that runs */
     uint8_t state;
-    bool given; /* ever, to anybody: else there can be no result */
+    bool given;   /* ever, to anybody: else there can be no result */
+    bool kept_ok; /* ended well, and is told as a try only if another one of the message fails */
 } task_t;
+
+_Static_assert((int)ROSTER_MAX <= (int)UINT16_MAX, "task_t.worker");
+_Static_assert((int)TRIES_MAX == (int)UINT8_MAX, "task_t.failures");
+
+/* To whom a task was given, and when. */
+typedef struct {
+    uint32_t who; /* gather_who() */
+    int64_t given_ms;
+} giving_t;
 
 typedef struct {
     message_id_t id;
@@ -37,7 +52,8 @@ typedef struct {
     int64_t report_ms; /* when what has ended is reported, while in `reports` */
     int64_t resume_ms; /* released: when the longest backoff would have been over */
     uint8_t *body;
-    uint8_t *text; /* why a leg ended badly, or NULL */
+    uint8_t *text;       /* why a leg ended badly, or NULL */
+    gather_try_t *tries; /* not told yet, the oldest first, or NULL */
     uint32_t body_len, text_len;
     uint32_t generation, lease;
     uint32_t source;
@@ -47,8 +63,11 @@ typedef struct {
     uint8_t done, bad;
     uint8_t told_done, told_bad; /* of them: in a step that was handed out */
     uint8_t running;             /* tasks at workers */
-    bool lost;                   /* the publisher does not count it as ours */
-    bool release;                /* ENDED by a release: legs are left open */
+    uint8_t tries_count;
+    uint16_t tries_bytes; /* what they take as events, at most */
+    bool failed;          /* a try has, here or before: now the others are told too */
+    bool lost;            /* the publisher does not count it as ours */
+    bool release;         /* ENDED by a release: legs are left open */
 } entry_t;
 
 typedef struct {
@@ -57,8 +76,17 @@ typedef struct {
     fifo_t finals;  /* ENDED, not handed out yet */
 } source_t;
 
+/* The names of the workers that joined last: more than there can be at once, as tries outlive workers. */
+enum { WHO_MAX = 2 * ROSTER_MAX };
+
+typedef struct {
+    uint8_t len;
+    char bytes[LABEL_BYTES_MAX];
+} who_t;
+
 struct gather {
     gather_limits_t limits;
+    gather_policy_t policies[LEGS_MAX];
     uint64_t random;
     uint32_t generation, lease; /* last ones */
     bool releasing;
@@ -72,6 +100,10 @@ struct gather {
     heap_t backoffs;      /* tasks by the end of their wait */
     index_t index;        /* OPEN and ENDED slots by message id */
     slab_t slab;
+    gather_try_t *told;       /* of the last steps: freed with the next ones */
+    who_t *whos;              /* by number, in turn */
+    uint32_t whos_count;      /* ever */
+    uint32_t who[ROSTER_MAX]; /* by worker; 0: it has no name */
 
     fifo_t spare;
     uint32_t states[ENTRY_STATES];
@@ -91,9 +123,14 @@ static inline uint8_t entry_open_legs(const entry_t *e)
     return (uint8_t)(e->legs & ~(e->done | e->bad));
 }
 
+static inline uint64_t gather_ref(const gather_t *g, uint32_t n)
+{
+    return (uint64_t)g->entries[n / LEGS_MAX].generation << 32 | n;
+}
+
 static inline bool entry_untold(const entry_t *e)
 {
-    return e->done != e->told_done || e->bad != e->told_bad;
+    return e->done != e->told_done || e->bad != e->told_bad || e->tries != NULL;
 }
 
 /* gather_table.c */
@@ -106,12 +143,38 @@ void gather_table_leave(gather_t *g, uint32_t slot);
 /* Out of the lists of its source. */
 void gather_table_unlist(gather_t *g, uint32_t slot);
 void gather_task_wait(gather_t *g, uint32_t n, bool first);
-void gather_task_run(gather_t *g, uint32_t n, uint32_t worker);
+void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms);
 void gather_task_back_off(gather_t *g, uint32_t n, int64_t due_ms);
 /* In no list. May free the slot of a message that is over. */
 void gather_task_stop(gather_t *g, uint32_t n);
 /* Stops the tasks of the legs that are at no worker. */
 void gather_table_stop_idle(gather_t *g, uint32_t slot, uint8_t legs);
+
+/* gather_ends.c */
+bool gather_leg_is_open(const gather_t *g, uint32_t n);
+/* A task that nobody waits for has ended. It may have been the last one of a message that is let go. */
+void gather_run_out(gather_t *g, uint32_t n);
+/* The leg, of a task that is at no worker, has ended badly. */
+void gather_leg_fails(gather_t *g, uint32_t n, text_t reason, int64_t now_ms);
+/* The result of a try of an open leg; the task is in no list unless another worker runs it now. */
+gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, const result_record_t *r,
+                               int64_t now_ms);
+/* Ends what the worker had of a task, as if it had not been given or as a try that failed. */
+void gather_take_back(gather_t *g, uint32_t n, bool costs_try, int64_t now_ms);
+
+/* gather_tries.c */
+/* The worker's number stands for another process from now on. */
+void gather_who_joined(gather_t *g, uint32_t worker, const char *label);
+/* The name of a worker by its number in turn; empty when it is none, or too long ago. */
+text_t gather_who(const gather_t *g, uint32_t who);
+/* Something of the message has failed, here or before: what ended well is told, too. */
+void gather_tries_begin(gather_t *g, uint32_t slot);
+/* A try of the task is to be told. */
+void gather_try_tell(gather_t *g, uint32_t n, const gather_try_t *what);
+void gather_tries_hand_out(gather_t *g, entry_t *e, gather_step_t *ret);
+void gather_tries_drop(gather_t *g, entry_t *e);
+/* Those of the last steps are not looked at any more. */
+void gather_tries_told(gather_t *g);
 
 /* gather_steps.c */
 /* A leg has ended, or nothing runs any more: what follows from it for the message. */

@@ -37,7 +37,7 @@ void gather_entry_review(gather_t *g, uint32_t slot)
 void gather_entry_report_later(gather_t *g, uint32_t slot, int64_t now_ms)
 {
     entry_t *e = &g->entries[slot];
-    if (e->lost || links_in(&g->report_links, slot))
+    if (e->state != ENTRY_OPEN || e->lost || !entry_untold(e) || links_in(&g->report_links, slot))
         return;
     e->report_ms = now_ms + g->limits.report_after_ms;
     fifo_push(&g->sources[e->source].reports, &g->report_links, slot);
@@ -69,6 +69,7 @@ static void fill_step(gather_t *g, uint32_t slot, step_op_t op, int64_t ms, gath
                            .final = e->state == ENTRY_ENDED};
     if (e->bad != 0 && e->text != NULL)
         ret->text = (text_t){(const char *)e->text, e->text_len};
+    gather_tries_hand_out(g, e, ret);
 }
 
 static void final_step(gather_t *g, uint32_t slot, int64_t now_ms, gather_step_t *ret)
@@ -104,6 +105,7 @@ size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t 
     assert(source < SOURCES_MAX);
     source_t *s = &g->sources[source];
     size_t n = 0;
+    gather_tries_told(g);
     /* Extensions first: a lease that runs out while others are reported costs more than they gain. */
     while (n < max && extend_is_due(g, s, now_ms))
         extend_step(g, s->extends.first, now_ms, &ret[n++]);

@@ -43,11 +43,13 @@ static int grow(gather_t *g)
 gather_t *gather_new(const gather_limits_t *limits)
 {
     assert(limits->messages_max > 0 && limits->messages_max < UINT32_MAX / LEGS_MAX);
-    assert(limits->max_tries > 0 && limits->max_tries <= UINT16_MAX);
     gather_t *g = calloc(1, sizeof *g);
     if (g == NULL)
         return NULL;
     g->limits = *limits;
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        gather_policy(g, leg, &limits->policy);
+    g->whos = calloc(WHO_MAX, sizeof *g->whos);
     g->random = limits->seed;
     g->generation = (uint32_t)random_next(&g->random) & GENERATION_MASK;
     slab_init(&g->slab);
@@ -61,7 +63,7 @@ gather_t *gather_new(const gather_limits_t *limits)
         fifo_init(&g->waiting[i]);
     for (uint32_t i = 0; i < ROSTER_MAX; i++)
         fifo_init(&g->running[i]);
-    if (index_init(&g->index, SLOTS_FIRST) != 0 || links_init(&g->extend_links, 1) != 0 ||
+    if (g->whos == NULL || index_init(&g->index, SLOTS_FIRST) != 0 || links_init(&g->extend_links, 1) != 0 ||
         links_init(&g->report_links, 1) != 0 || links_init(&g->task_links, 1) != 0 ||
         heap_init(&g->backoffs, 1) != 0 || grow(g) != 0)
         gather_destroy(&g);
@@ -81,6 +83,7 @@ void gather_destroy(gather_t **ref)
     slab_done(&g->slab);
     free(g->entries);
     free(g->tasks);
+    free(g->whos);
     free(g);
     *ref = NULL;
 }
@@ -165,6 +168,7 @@ void gather_table_leave(gather_t *g, uint32_t slot)
     if (e->text != NULL)
         slab_put(&g->slab, e->text, e->text_len);
     e->text = NULL;
+    gather_tries_drop(g, e);
     gather_table_state(g, e, ENTRY_SPENT);
     if (e->running == 0)
         slot_free(g, slot);
@@ -204,12 +208,16 @@ void gather_task_wait(gather_t *g, uint32_t n, bool first)
         fifo_push(&g->waiting[n % LEGS_MAX], &g->task_links, n);
 }
 
-void gather_task_run(gather_t *g, uint32_t n, uint32_t worker)
+void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
 {
+    task_t *t = &g->tasks[n];
     task_unlist(g, n);
-    g->tasks[n].state = TASK_RUNNING;
-    g->tasks[n].worker = worker;
-    g->tasks[n].given = true;
+    t->state = TASK_RUNNING;
+    t->worker = (uint16_t)worker;
+    t->who = g->who[worker];
+    t->given_ms = now_ms;
+    t->try_no = (uint8_t)(t->failures + 1);
+    t->given = true;
     fifo_push(&g->running[worker], &g->task_links, n);
     g->running_legs[n % LEGS_MAX]++;
     g->entries[n / LEGS_MAX].running++;

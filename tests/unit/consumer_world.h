@@ -20,7 +20,21 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 10000, PUBLISHERS = 2, WORKERS = 3, STEPS_MAX = 8192, TASKS_MAX = 8192, TEXT_MAX = 8192 };
+enum {
+    WAIT_MS = 10000,
+    PUBLISHERS = 2,
+    WORKERS = 3,
+    STEPS_MAX = 8192,
+    TASKS_MAX = 8192,
+    TEXT_MAX = 8192,
+    TOLD_MAX = 32
+};
+
+/* A try as it was told. */
+typedef struct {
+    event_t event; /* without its strings */
+    char label[LABEL_BYTES_MAX + 1], text[TEXT_BYTES_MAX + 1];
+} told_t;
 
 typedef struct {
     server_t *server;
@@ -30,14 +44,17 @@ typedef struct {
     uint32_t hellos, window;
     uint64_t held[64];
     uint32_t held_count;
-    step_t steps[STEPS_MAX]; /* without their texts */
+    step_t steps[STEPS_MAX]; /* without their texts and tries */
     uint32_t steps_count;
+    told_t told[TOLD_MAX];
+    uint32_t told_count;
     uint64_t last_no;
     uint32_t frames;
-    bool mute;          /* PROGRESS is not answered */
-    step_code_t answer; /* to a step whose legs have not all ended */
-    uint8_t legs;       /* all of them: done means DONE */
-    uint8_t old_legs;   /* set before publisher_start: of old messages only */
+    bool mute;               /* PROGRESS is not answered */
+    step_code_t answer;      /* to a step whose legs have not all ended */
+    uint8_t legs;            /* all of them: done means DONE */
+    uint8_t old_legs;        /* set before publisher_start: of old messages only */
+    uint8_t tries[LEGS_MAX]; /* what deliver() says of each message */
 } publisher_world_t;
 
 typedef struct {
@@ -85,6 +102,19 @@ static void world_on_gone(void *arg, uint32_t peer, bool said_bye)
     p->peer = PEER_NONE;
 }
 
+static void world_on_tries(publisher_world_t *p, const step_t *s)
+{
+    reader_t r;
+    event_t e;
+    reader_init(&r, s->events, s->events_len);
+    while (p->told_count < TOLD_MAX && event_read(&r, &e)) {
+        told_t *t = &p->told[p->told_count++];
+        t->event = e;
+        snprintf(t->label, sizeof t->label, "%.*s", (int)e.label.len, e.label.bytes);
+        snprintf(t->text, sizeof t->text, "%.*s", (int)e.text.len, e.text.bytes);
+    }
+}
+
 static int world_on_progress(publisher_world_t *p, const frame_t *frame)
 {
     static step_t steps[RECORDS_MAX];
@@ -101,6 +131,7 @@ static int world_on_progress(publisher_world_t *p, const frame_t *frame)
                                                                                    : p->answer);
         if (p->steps_count < STEPS_MAX)
             p->steps[p->steps_count++] = steps[i];
+        world_on_tries(p, &steps[i]);
     }
     if (!p->mute) {
         buffer_t b;
@@ -169,6 +200,7 @@ static inline void deliver(world_t *w, uint32_t n, uint64_t first, uint64_t last
                                .legs = legs,
                                .body = body.data,
                                .body_len = (uint32_t)body.len};
+        memcpy(d.tries, p->tries, sizeof d.tries);
         deliver_add(&batch, &d);
     }
     batch_end(&batch);
@@ -215,6 +247,7 @@ static inline void worker_start(world_t *w, uint32_t n, const char *kind, const 
                          .window = window};
     snprintf(k->hello.kind, sizeof k->hello.kind, "%s", kind);
     snprintf(k->hello.leg, sizeof k->hello.leg, "%s", leg);
+    snprintf(k->hello.label, sizeof k->hello.label, "worker-%u", n);
     worker_connect(w, n);
     worker_hello(k, NULL, 0);
 }
@@ -399,8 +432,7 @@ static inline int world_setup(void **state)
                    .extend_ms = 3000,
                    .extend_every_ms = 2000,
                    .report_after_ms = 50,
-                   .max_tries = 5,
-                   .backoff = {.base_ms = 20, .factor = 2, .cap_ms = 100},
+                   .policy = {.max_tries = 5, .backoff = {.base_ms = 20, .factor = 2, .cap_ms = 100}},
                    .seed = 1},
     };
     *state = w;

@@ -18,13 +18,13 @@ enum { EVERY_MS = 2000, EXTEND_MS = 3000, REPORT_MS = 100, TRIES = 3, HELD = 4 }
 
 static inline gather_t *new_gather(void)
 {
-    gather_limits_t limits = {.messages_max = HELD,
-                              .extend_ms = EXTEND_MS,
-                              .extend_every_ms = EVERY_MS,
-                              .report_after_ms = REPORT_MS,
-                              .max_tries = TRIES,
-                              .backoff = {.base_ms = 200, .factor = 2, .cap_ms = 30000},
-                              .seed = 1};
+    gather_limits_t limits = {
+        .messages_max = HELD,
+        .extend_ms = EXTEND_MS,
+        .extend_every_ms = EVERY_MS,
+        .report_after_ms = REPORT_MS,
+        .policy = {.max_tries = TRIES, .backoff = {.base_ms = 200, .factor = 2, .cap_ms = 30000}},
+        .seed = 1};
     gather_t *g = gather_new(&limits);
     assert_non_null(g);
     return g;
@@ -62,7 +62,7 @@ static inline int deliver(gather_t *g, uint64_t seq, uint64_t token, uint8_t leg
 static inline gather_task_t give(gather_t *g, uint32_t leg, uint32_t worker)
 {
     gather_task_t task;
-    assert_true(gather_give(g, leg, worker, &task));
+    assert_true(gather_give(g, leg, worker, 0, &task));
     assert_int_equal(task.leg, leg);
     return task;
 }

@@ -183,7 +183,7 @@ typedef struct {
 static int legs_setup(void **state)
 {
     static legs_world_t w;
-    gather_limits_t limits = {.messages_max = 4, .max_tries = 1};
+    gather_limits_t limits = {.messages_max = 4, .policy.max_tries = 1};
     w.gather = gather_new(&limits);
     w.roster = roster_new();
     legs_init(&w.legs, w.gather, w.roster);

@@ -18,7 +18,7 @@ static void test_both_legs_then_one_step(void **state)
     assert_int_equal(gather_ref_leg(save.record.ref), SAVE);
     assert_int_equal(gather_ref_leg(restart.record.ref), RESTART);
     gather_task_t none;
-    assert_false(gather_give(g, SAVE, 1, &none));
+    assert_false(gather_give(g, SAVE, 1, 0, &none));
 
     ok(g, 1, &save, 10);
     no_step(g, 10);
@@ -325,7 +325,7 @@ static void test_refs_fit_the_wire_and_differ_between_processes(void **state)
     (void)state;
     uint64_t last = 0;
     for (uint64_t seed = 0; seed < 64; seed++) {
-        gather_limits_t limits = {.messages_max = 1, .max_tries = 1, .seed = seed};
+        gather_limits_t limits = {.messages_max = 1, .policy.max_tries = 1, .seed = seed};
         gather_t *g = gather_new(&limits);
         deliver(g, 1, 1, 1, 0);
         uint64_t ref = give(g, SAVE, 1).record.ref;
@@ -340,7 +340,7 @@ static void test_growing_keeps_everything(void **state)
 {
     (void)state;
     enum { MANY = 5000 };
-    gather_limits_t limits = {.messages_max = MANY, .extend_every_ms = EVERY_MS, .max_tries = 1};
+    gather_limits_t limits = {.messages_max = MANY, .extend_every_ms = EVERY_MS, .policy.max_tries = 1};
     gather_t *g = gather_new(&limits);
     for (uint64_t seq = 1; seq <= MANY; seq++)
         assert_int_equal(deliver(g, seq, seq, BOTH, 0), 1);

@@ -240,7 +240,7 @@ static void give(world_t *w)
 {
     uint32_t leg = draw(w, LEGS), worker = draw(w, WORKERS);
     given_t *given = &w->given[w->given_count];
-    if (w->given_count == TASKS_KEPT || !gather_give(w->g, leg, worker, &given->task))
+    if (w->given_count == TASKS_KEPT || !gather_give(w->g, leg, worker, w->now_ms, &given->task))
         return;
     for (uint32_t i = w->given_count; i-- > 0;) {
         const given_t *other = &w->given[i];
@@ -374,13 +374,13 @@ static bool all_over(const world_t *w)
 static void run(uint64_t seed)
 {
     static world_t w;
-    gather_limits_t limits = {.messages_max = HELD,
-                              .extend_ms = 3000,
-                              .extend_every_ms = 2000,
-                              .report_after_ms = 100,
-                              .max_tries = 4,
-                              .backoff = {.base_ms = 50, .factor = 2, .cap_ms = 1000},
-                              .seed = seed};
+    gather_limits_t limits = {
+        .messages_max = HELD,
+        .extend_ms = 3000,
+        .extend_every_ms = 2000,
+        .report_after_ms = 100,
+        .policy = {.max_tries = 4, .backoff = {.base_ms = 50, .factor = 2, .cap_ms = 1000}},
+        .seed = seed};
     memset(&w, 0, sizeof w);
     w.g = gather_new(&limits);
     w.random = seed;
@@ -394,6 +394,7 @@ static void run(uint64_t seed)
     for (uint32_t i = 0; i < 100 * MOVES && !all_over(&w); i++)
         move(&w);
     assert_true(all_over(&w));
+    gather_steps(w.g, 0, w.now_ms, NULL, 0); /* what was told last is let go */
     assert_int_equal(w.g->slab.bytes_used, 0);
     gather_destroy(&w.g);
 }
@@ -413,8 +414,7 @@ static void test_a_drain_ends(void **state)
     for (uint64_t seed = 100; seed < 100 + ROUNDS; seed++) {
         gather_limits_t limits = {.messages_max = HELD,
                                   .extend_every_ms = 2000,
-                                  .max_tries = 4,
-                                  .backoff = {50, 2, 1000},
+                                  .policy = {.max_tries = 4, .backoff = {50, 2, 1000}},
                                   .seed = seed};
         memset(&w, 0, sizeof w);
         w.g = gather_new(&limits);

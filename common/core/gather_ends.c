@@ -1,0 +1,173 @@
+/* How tries end in the gather, and what follows from it for their leg and their message. */
+#include "common/core/gather_internal.h"
+#include <stdio.h>
+#include <string.h>
+
+/* A worker that answers BLOCKED without a wait must not make its task go round and round. */
+enum { BLOCKED_MS_MIN = 50 };
+
+bool gather_leg_is_open(const gather_t *g, uint32_t n)
+{
+    const entry_t *e = &g->entries[n / LEGS_MAX];
+    return e->state == ENTRY_OPEN && (entry_open_legs(e) >> n % LEGS_MAX & 1);
+}
+
+void gather_run_out(gather_t *g, uint32_t n)
+{
+    gather_task_stop(g, n);
+    gather_entry_review(g, n / LEGS_MAX);
+}
+
+/* The task is at no worker any more and its leg is open. */
+static void wait_again(gather_t *g, uint32_t n, int64_t due_ms, bool first)
+{
+    entry_t *e = &g->entries[n / LEGS_MAX];
+    if (e->lost || g->releasing) {
+        if (due_ms > e->resume_ms)
+            e->resume_ms = due_ms;
+        gather_run_out(g, n);
+    } else if (due_ms != INT64_MIN) {
+        gather_task_back_off(g, n, due_ms);
+    } else {
+        gather_task_wait(g, n, first);
+    }
+}
+
+static void leg_ends(gather_t *g, uint32_t n, bool done, int64_t now_ms)
+{
+    uint32_t slot = n / LEGS_MAX, leg = n % LEGS_MAX;
+    entry_t *e = &g->entries[slot];
+    if (g->tasks[n].state != TASK_RUNNING)
+        gather_task_stop(g, n);
+    if (done) {
+        e->done |= (uint8_t)(1u << leg);
+        g->done[leg]++;
+    } else {
+        e->bad |= (uint8_t)(1u << leg);
+        g->bad[leg]++;
+    }
+    gather_entry_review(g, slot);
+    gather_entry_report_later(g, slot, now_ms);
+}
+
+void gather_leg_fails(gather_t *g, uint32_t n, text_t reason, int64_t now_ms)
+{
+    entry_t *e = &g->entries[n / LEGS_MAX];
+    /* The first reason is kept: the later legs of a message tend to fail for the same. */
+    if (e->text == NULL && reason.len > 0 && (e->text = slab_get(&g->slab, reason.len)) != NULL) {
+        memcpy(e->text, reason.bytes, reason.len);
+        e->text_len = reason.len;
+    }
+    leg_ends(g, n, false, now_ms);
+}
+
+/* --- tries --- */
+
+static int64_t duration(int64_t ms)
+{
+    return ms < 0 ? 0 : ms < DURATION_MS_MAX ? ms : DURATION_MS_MAX;
+}
+
+static uint32_t next_no(const task_t *t)
+{
+    return t->failures < TRIES_MAX ? t->failures + 1u : TRIES_MAX;
+}
+
+/* Why the leg has ended with this try: its own words, or what was seen of its worker. */
+static text_t reason_of(const gather_try_t *t, char *text, size_t size)
+{
+    if (t->how != HOW_LOST)
+        return t->text;
+    int len = snprintf(text, size, "the worker was lost%s%.*s", t->label.len > 0 ? ": " : "",
+                       (int)t->label.len, t->label.bytes);
+    return (text_t){text, (uint32_t)len};
+}
+
+/* A try of an open leg has failed: the leg has ended badly, or it waits for the next. At once when `wait_ms`
+ * is negative, else for so long at least. Of what a publisher has taken back it is not told. */
+static gather_taken_t try_fails(gather_t *g, uint32_t n, how_t how, text_t text, int64_t wait_ms,
+                                int64_t now_ms)
+{
+    char reason[128];
+    task_t *t = &g->tasks[n];
+    const gather_policy_t *policy = &g->policies[n % LEGS_MAX];
+    gather_try_t ended = {.leg = n % LEGS_MAX,
+                          .no = next_no(t),
+                          .how = how,
+                          .since_ms = t->given_ms,
+                          .took_ms = duration(now_ms - t->given_ms),
+                          .label = gather_who(g, t->who),
+                          .text = text};
+    gather_task_stop(g, n);
+    if (how != HOW_PERMANENT)
+        t->failures = (uint8_t)ended.no;
+    if (!g->entries[n / LEGS_MAX].lost) {
+        gather_tries_begin(g, n / LEGS_MAX);
+        gather_try_tell(g, n, &ended);
+    }
+    if (how == HOW_PERMANENT || t->failures >= policy->max_tries) {
+        gather_leg_fails(g, n, reason_of(&ended, reason, sizeof reason), now_ms);
+        return TAKEN_BAD;
+    }
+    g->retries[n % LEGS_MAX]++;
+    if (wait_ms >= 0) {
+        int64_t own_ms = backoff_ms(&policy->backoff, t->failures, random_next(&g->random));
+        wait_again(g, n, now_ms + (wait_ms > own_ms ? wait_ms : own_ms), false);
+    } else {
+        wait_again(g, n, INT64_MIN, true);
+    }
+    gather_entry_report_later(g, n / LEGS_MAX, now_ms);
+    return TAKEN_RETRY;
+}
+
+/* What has ended well is written down only when something of the message has failed; else the task remembers
+ * it, in case that something will. */
+static void try_is_ok(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms)
+{
+    task_t *t = &g->tasks[n];
+    int64_t took_ms = duration(now_ms - of->given_ms);
+    if (g->entries[n / LEGS_MAX].failed) {
+        gather_try_t ended = {.leg = n % LEGS_MAX,
+                              .no = next_no(t),
+                              .how = HOW_OK,
+                              .since_ms = of->given_ms,
+                              .took_ms = took_ms,
+                              .label = gather_who(g, of->who)};
+        gather_try_tell(g, n, &ended);
+    } else if (t->state != TASK_RUNNING) {
+        t->who = of->who;
+        t->given_ms = of->given_ms;
+        t->took_ms = (uint32_t)took_ms;
+        t->kept_ok = true;
+    }
+    leg_ends(g, n, true, now_ms);
+}
+
+gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, const result_record_t *r,
+                               int64_t now_ms)
+{
+    switch (r->outcome) {
+    case OUTCOME_OK:
+        try_is_ok(g, n, of, now_ms);
+        return TAKEN_OK;
+    case OUTCOME_TRANSIENT:
+        return try_fails(g, n, HOW_TRANSIENT, r->text, r->ms, now_ms);
+    case OUTCOME_BLOCKED:
+        wait_again(g, n, now_ms + (r->ms > BLOCKED_MS_MIN ? r->ms : BLOCKED_MS_MIN), false);
+        return TAKEN_RETRY;
+    case OUTCOME_PERMANENT:
+    case OUTCOMES:
+        break;
+    }
+    return try_fails(g, n, HOW_PERMANENT, r->text, 0, now_ms);
+}
+
+void gather_take_back(gather_t *g, uint32_t n, bool costs_try, int64_t now_ms)
+{
+    if (!gather_leg_is_open(g, n))
+        gather_run_out(g, n);
+    else if (costs_try)
+        try_fails(g, n, HOW_LOST, (text_t){"", 0}, -1, now_ms);
+    else
+        wait_again(g, n, INT64_MIN, true);
+}
