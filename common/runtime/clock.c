@@ -1,5 +1,7 @@
 #include "common/runtime/clock.h"
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
@@ -24,6 +26,18 @@ int64_t clock_us(void)
 int64_t clock_wall_ms(void)
 {
     return read_us(CLOCK_REALTIME) / 1000;
+}
+
+void clock_wall_text(int64_t wall_ms, char text[static WALL_TEXT])
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm utc;
+    char date[24];
+    if (wall_ms < 0 || !gmtime_r(&seconds, &utc) ||
+        strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc) == 0)
+        snprintf(text, WALL_TEXT, "%" PRId64, wall_ms);
+    else
+        snprintf(text, WALL_TEXT, "%s.%03dZ", date, (int)(wall_ms % 1000));
 }
 
 uint64_t clock_random_id(void)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct {
@@ -82,15 +81,11 @@ static void write_whole(const char *bytes, size_t len)
 
 static int format_head(log_level_t level, char *head, size_t size)
 {
-    int64_t now_ms = clock_wall_ms();
-    time_t seconds = (time_t)(now_ms / 1000);
-    struct tm utc;
-    gmtime_r(&seconds, &utc);
-    char date[24];
-    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
+    char date[WALL_TEXT];
+    clock_wall_text(clock_wall_ms(), date);
     /* On a terminal a progress bar, of this process or a neighbour, may stand on the line: it is wiped. */
-    return snprintf(head, size, "%s%s.%03dZ %s%s%s %s: ", logger.tty && !logger.take ? "\r\033[K" : "", date,
-                    (int)(now_ms % 1000), logger.colour ? levels[level].colour : "", levels[level].printed,
+    return snprintf(head, size, "%s%s %s%s%s %s: ", logger.tty && !logger.take ? "\r\033[K" : "", date,
+                    logger.colour ? levels[level].colour : "", levels[level].printed,
                     logger.colour && *levels[level].colour ? "\033[0m" : "", logger.name);
 }
 

@@ -51,6 +51,20 @@ static void test_random_ids_are_63_bits_and_differ(void **state)
     assert_true(seen == INT64_MAX); /* every bit below the 64th is used */
 }
 
+static void test_wall_times_as_text(void **state)
+{
+    (void)state;
+    char text[WALL_TEXT];
+    clock_wall_text(0, text);
+    assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+    clock_wall_text(1795239907123, text);
+    assert_string_equal(text, "2026-11-21T05:45:07.123Z");
+    clock_wall_text(-5, text);
+    assert_string_equal(text, "-5");
+    clock_wall_text(INT64_MAX, text); /* of a year that does not fit */
+    assert_string_equal(text, "9223372036854775807");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -58,6 +72,7 @@ int main(void)
         cmocka_unit_test(test_units_agree),
         cmocka_unit_test(test_wall_clock_is_since_1970),
         cmocka_unit_test(test_random_ids_are_63_bits_and_differ),
+        cmocka_unit_test(test_wall_times_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
