@@ -1,39 +1,15 @@
 #include "cli/status_table.h"
+#include "cli/human.h"
 #include "cli/report.h"
 #include <inttypes.h>
 #include <stdbool.h>
 
-static void print_duration(FILE *out, int64_t ms)
-{
-    if (ms < 10000)
-        fprintf(out, "%.1f s", (double)ms / 1000);
-    else if (ms < 120000)
-        fprintf(out, "%" PRId64 " s", ms / 1000);
-    else if (ms < 7200000)
-        fprintf(out, "%" PRId64 " min", ms / 60000);
-    else if (ms < 2 * 86400000LL)
-        fprintf(out, "%.1f h", (double)ms / 3600000);
-    else
-        fprintf(out, "%.1f days", (double)ms / 86400000);
-}
-
-static void print_bytes(FILE *out, int64_t bytes)
-{
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    double n = (double)bytes;
-    size_t unit = 0;
-    for (; n >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-        n /= 1024;
-    fprintf(out, "%.*f %s", unit > 0 && n < 100 ? 1 : 0, n, units[unit]);
-}
-
 static void print_head(FILE *out, const char *name, const json_t *report)
 {
     fprintf(out, "%s %s", name, report_text(report, "version", "?"));
-    if (report_at(report, "uptime_ms")) {
-        fprintf(out, ", up ");
-        print_duration(out, report_int(report, "uptime_ms", 0));
-    }
+    char text[HUMAN_TEXT];
+    if (report_at(report, "uptime_ms"))
+        fprintf(out, ", up %s", human_duration(report_int(report, "uptime_ms", 0), text));
     fprintf(out, "%s\n", report_int(report, "draining", 0) ? ", draining" : "");
 }
 
@@ -74,13 +50,12 @@ static void print_refused(FILE *out, const json_t *report)
 
 static void print_publisher(FILE *out, const json_t *p)
 {
+    char text[HUMAN_TEXT];
     print_head(out, "publisher", p);
     print_label(out, "backlog");
     fprintf(out, "%-10" PRId64, report_int(p, "backlog", 0));
-    if (report_int(p, "backlog", 0) > 0) {
-        fprintf(out, " oldest ");
-        print_duration(out, report_int(p, "oldest_age_ms", 0));
-    }
+    if (report_int(p, "backlog", 0) > 0)
+        fprintf(out, " oldest %s", human_duration(report_int(p, "oldest_age_ms", 0), text));
     fputc('\n', out);
     if (report_at(p, "leased")) {
         print_label(out, "  of it");
@@ -101,11 +76,9 @@ static void print_publisher(FILE *out, const json_t *p)
                 report_int(p, "load.total", 0));
     }
     print_label(out, "outbox");
-    print_bytes(out, report_int(p, "outbox_bytes", 0));
-    if (report_int(p, "outbox_max_bytes", 0) > 0) {
-        fprintf(out, " of ");
-        print_bytes(out, report_int(p, "outbox_max_bytes", 0));
-    }
+    fprintf(out, "%s", human_bytes(report_int(p, "outbox_bytes", 0), text));
+    if (report_int(p, "outbox_max_bytes", 0) > 0)
+        fprintf(out, " of %s", human_bytes(report_int(p, "outbox_max_bytes", 0), text));
     fputc('\n', out);
     if (report_at(p, "consumers")) {
         print_label(out, "consumers");

@@ -1,16 +1,13 @@
 /* The client's side of PUBLISH against a publisher that the test plays in a thread. */
 #include "cli/publish_client.h"
 #include "common/runtime/clock.h"
-#include "common/runtime/wire.h"
+#include "tests/unit/wire_server.h"
 #include <errno.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <zmq.h>
 
 #include <cmocka.h>
 
@@ -35,13 +32,9 @@ typedef struct {
 } seen_t;
 
 static struct {
-    wire_t *wire;
     play_t plays[PLAYS_MAX];
     seen_t seen[PLAYS_MAX];
     int count;
-    pthread_t thread;
-    bool running;
-    atomic_bool over; /* the test has what it wants */
 } server;
 
 static publish_client_t *client;
@@ -57,8 +50,7 @@ static void send_confirm(uint32_t to, uint64_t session, uint64_t number, uint32_
     buffer_init(&b);
     const confirm_t c = {.session = session, .number = number, .first = {77, 5}, .stored = stored};
     encode_confirm(&b, &c, r, n);
-    wire_send(server.wire, to, &b);
-    buffer_done(&b);
+    wire_server_send(to, &b);
 }
 
 static void send_error(uint32_t to, unsigned code)
@@ -66,8 +58,7 @@ static void send_error(uint32_t to, unsigned code)
     buffer_t b;
     buffer_init(&b);
     encode_error(&b, code, "says the test");
-    wire_send(server.wire, to, &b);
-    buffer_done(&b);
+    wire_server_send(to, &b);
 }
 
 static void answer(play_t play, uint32_t to, const publish_t *p)
@@ -95,8 +86,7 @@ static void answer(play_t play, uint32_t to, const publish_t *p)
     case PLAY_GARBAGE:
         buffer_init(&b);
         buffer_append(&b, "\x93\x1f", 2);
-        wire_send(server.wire, to, &b);
-        buffer_done(&b);
+        wire_server_send(to, &b);
         send_confirm(to, p->session, p->number, 2, NULL, 0);
         break;
     case PLAY_SILENCE:
@@ -105,25 +95,15 @@ static void answer(play_t play, uint32_t to, const publish_t *p)
     }
 }
 
-static void *serve(void *arg)
+static void take(const frame_t *frame)
 {
-    (void)arg;
-    int64_t end_ms = clock_ms() + WAIT_MS;
-    while (server.plays[server.count] != PLAY_END && !server.over && clock_ms() < end_ms) {
-        zmq_pollitem_t item = {.socket = wire_socket(server.wire), .events = ZMQ_POLLIN};
-        zmq_poll(&item, 1, 10);
-        frame_t frame;
-        publish_t p;
-        text_t bodies[RECORDS_MAX];
-        while (server.plays[server.count] != PLAY_END && wire_recv(server.wire, &frame) == 0) {
-            if (decode_publish(frame.data, frame.len, &p, bodies) < 0)
-                continue;
-            server.seen[server.count] =
-                (seen_t){.session = p.session, .number = p.number, .at_ms = clock_ms(), .len = frame.len};
-            answer(server.plays[server.count++], frame.routing_id, &p);
-        }
-    }
-    return NULL;
+    publish_t p;
+    text_t bodies[RECORDS_MAX];
+    if (server.plays[server.count] == PLAY_END || decode_publish(frame->data, frame->len, &p, bodies) < 0)
+        return;
+    server.seen[server.count] =
+        (seen_t){.session = p.session, .number = p.number, .at_ms = clock_ms(), .len = frame->len};
+    answer(server.plays[server.count++], frame->routing_id, &p);
 }
 
 /* Opens a client to a publisher that answers so. */
@@ -131,30 +111,15 @@ static void play(int64_t timeout_ms, const play_t *plays)
 {
     memset(&server, 0, sizeof(server));
     memcpy(server.plays, plays, (PLAYS_MAX - 1) * sizeof(*plays));
-    assert_int_equal(wire_bind(&server.wire, "tcp://127.0.0.1:0", why), 0);
-    assert_int_equal(publish_client_open(&client, wire_endpoint(server.wire), timeout_ms, why), 0);
-    assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
-    server.running = true;
+    assert_int_equal(publish_client_open(&client, wire_server_start(take), timeout_ms, why), 0);
 }
 #define PLAY(timeout_ms, ...) play((timeout_ms), (const play_t[PLAYS_MAX]){__VA_ARGS__})
-
-/* From here on what it has seen can be looked at. */
-static void play_over(void)
-{
-    if (!server.running)
-        return;
-    server.over = true;
-    pthread_join(server.thread, NULL);
-    server.running = false;
-}
 
 static int teardown(void **state)
 {
     (void)state;
-    play_over();
     publish_client_close(&client);
-    if (server.wire)
-        wire_close(&server.wire, 0);
+    wire_server_close();
     return 0;
 }
 
@@ -177,7 +142,7 @@ static void each_publish_has_the_next_number(void **state)
     assert_int_equal(confirm.first.seq, 5);
     assert_int_equal(refused, 0);
     assert_int_equal(publish_two(), 0);
-    play_over();
+    wire_server_over();
     assert_int_equal(server.seen[0].number, 1);
     assert_int_equal(server.seen[1].number, 2);
     assert_true(server.seen[0].session != 0 && server.seen[0].session == server.seen[1].session);
@@ -188,7 +153,7 @@ static void what_is_not_answered_is_sent_again_as_it_was(void **state)
     (void)state;
     PLAY(WAIT_MS, PLAY_SILENCE, PLAY_CONFIRM);
     assert_int_equal(publish_two(), 0);
-    play_over();
+    wire_server_over();
     assert_int_equal(server.count, 2);
     assert_int_equal(server.seen[1].number, 1);
     assert_true(server.seen[1].session == server.seen[0].session);
@@ -214,7 +179,7 @@ static void confirms_of_others_are_not_ours(void **state)
     assert_int_equal(publish_two(), 0);
     assert_int_equal(confirm.stored, 2);
     assert_int_equal(publish_two(), 0);
-    play_over();
+    wire_server_over();
     assert_int_equal(server.count, 2);
 }
 
@@ -223,7 +188,7 @@ static void not_now_is_tried_again_soon(void **state)
     (void)state;
     PLAY(WAIT_MS, PLAY_FULL, PLAY_FULL, PLAY_CONFIRM);
     assert_int_equal(publish_two(), 0);
-    play_over();
+    wire_server_over();
     assert_int_equal(server.count, 3);
     assert_int_equal(server.seen[2].number, 1);
     assert_true(server.seen[2].at_ms - server.seen[1].at_ms >= 150);

@@ -1,0 +1,69 @@
+/* A server that a test plays in a thread: each frame that comes in is handed to `take`, which may answer over
+ * wire_server.wire. What it has seen may be looked at after wire_server_over(). One at a time. */
+#ifndef MANDRILL_TESTS_WIRE_SERVER_H
+#define MANDRILL_TESTS_WIRE_SERVER_H
+
+#include "common/core/message.h"
+#include "common/runtime/wire.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <zmq.h>
+
+static struct {
+    wire_t *wire;
+    void (*take)(const frame_t *frame);
+    pthread_t thread;
+    bool running;
+    atomic_bool over; /* the test has what it wants */
+} wire_server;
+
+static inline void *wire_server_run(void *arg)
+{
+    (void)arg;
+    while (!wire_server.over) {
+        zmq_pollitem_t item = {.socket = wire_socket(wire_server.wire), .events = ZMQ_POLLIN};
+        zmq_poll(&item, 1, 10);
+        frame_t frame;
+        while (wire_recv(wire_server.wire, &frame) == 0)
+            wire_server.take(&frame);
+    }
+    return NULL;
+}
+
+static inline const char *wire_server_start(void (*take)(const frame_t *frame))
+{
+    char why[WHY_BYTES];
+    wire_server.take = take;
+    wire_server.over = false;
+    if (wire_bind(&wire_server.wire, "tcp://127.0.0.1:0", why) < 0 ||
+        pthread_create(&wire_server.thread, NULL, wire_server_run, NULL) != 0)
+        abort();
+    wire_server.running = true;
+    return wire_endpoint(wire_server.wire);
+}
+
+static inline void wire_server_over(void)
+{
+    if (!wire_server.running)
+        return;
+    wire_server.over = true;
+    pthread_join(wire_server.thread, NULL);
+    wire_server.running = false;
+}
+
+static inline void wire_server_close(void)
+{
+    wire_server_over();
+    if (wire_server.wire)
+        wire_close(&wire_server.wire, 0);
+}
+
+/* Sends a frame and frees it. */
+static inline void wire_server_send(uint32_t to, buffer_t *frame)
+{
+    wire_send(wire_server.wire, to, frame);
+    buffer_done(frame);
+}
+
+#endif
