@@ -10,6 +10,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 int command_up(int argc, char **argv);
 int command_publish(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_dead(int argc, char **argv);
 int command_bench(int argc, char **argv);
 
 /* config_load() for a subcommand, and its log. CONFIG_RUN or CONFIG_CHECK: go on; else *ret_exit is the exit

@@ -23,6 +23,13 @@ _mandrill()
         }' <<<"$help")" -- "$word")
         return
     fi
+    if ((COMP_CWORD == 2)); then
+        # "Usage: mandrill dead list|show [options] ...": words of its own.
+        local words
+        words=$(sed -n '1s/^Usage: mandrill [a-z]* \([a-z]*|[a-z|]*\) .*/\1/p' <<<"$help")
+        mapfile -t COMPREPLY < <(compgen -W "${words//|/ }" -- "$word")
+        [[ -n $words ]] && return
+    fi
     row=$(grep -m 1 -e "^  $before [A-Z]" <<<"$help")
     case $row in
     *" DIR "*) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;

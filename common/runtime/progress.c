@@ -92,10 +92,13 @@ int progress_text(const progress_t *p, uint64_t published, uint64_t acked, uint6
     uint64_t ended = acked + dead < p->total ? acked + dead : p->total;
     char rest[32];
     format_rest(p, ended, now_ms, rest, sizeof(rest));
+    char published_text[40] = "";
+    if (!p->what)
+        snprintf(published_text, sizeof(published_text), "%" PRIu64 " published, ", published);
     /* Rounded down: 100 % means all. */
-    int n = snprintf(counts, sizeof(counts),
-                     "%3d%%  %" PRIu64 " published, %" PRIu64 " of %" PRIu64 " acked%s, %s/s, %s",
-                     (int)(ended * 100.0 / p->total), published, acked, p->total, dead_text, rate, rest);
+    int n = snprintf(counts, sizeof(counts), "%3d%%  %s%" PRIu64 " of %" PRIu64 " %s%s, %s/s, %s",
+                     (int)(ended * 100.0 / p->total), published_text, acked, p->total,
+                     p->what ? p->what : "acked", dead_text, rate, rest);
     int cells = width - n - 3;
     if (!p->bar || cells < BAR_CELLS_MIN)
         return snprintf(text, (size_t)size, "%.*s", width < n ? width : n, counts);

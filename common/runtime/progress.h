@@ -15,7 +15,8 @@ typedef struct {
      */
     void (*put)(void *arg, const char *bytes, size_t len);
     void *arg;
-    uint64_t total; /* 0: endless */
+    const char *what; /* what is done with the total, "redriven"; NULL: messages are published and acked */
+    uint64_t total;   /* 0: endless */
     int64_t start_ms, last_ms;
     uint64_t last_acked;
     double rate; /* acked per second, smoothed */

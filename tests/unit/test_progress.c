@@ -30,6 +30,16 @@ static void test_bar_fits_the_width(void **state)
                         "100/s, ETA 5s");
 }
 
+static void test_other_things_than_messages(void **state)
+{
+    (void)state;
+    progress_t p = bar_of(1000);
+    p.what = "redriven";
+    p.rate = 100;
+    progress_text(&p, 0, 500, 0, 6000, 80, text, sizeof(text));
+    assert_non_null(strstr(text, "]  50%  500 of 1000 redriven, 100/s, ETA 5s"));
+}
+
 static void test_bar_is_full_only_when_all_have_ended(void **state)
 {
     (void)state;
@@ -167,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bar_fits_the_width),
+        cmocka_unit_test(test_other_things_than_messages),
         cmocka_unit_test(test_bar_is_full_only_when_all_have_ended),
         cmocka_unit_test(test_line_without_terminal_or_total),
         cmocka_unit_test(test_times_are_readable),
