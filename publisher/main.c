@@ -27,8 +27,7 @@ static int run(const settings_t *settings, int signals_fd)
         return EXIT_FAILED;
     }
     int code = publisher_run(publisher);
-    publisher_close(&publisher);
-    return code;
+    return publisher_close(&publisher) < 0 ? EXIT_FAILED : code;
 }
 
 int main(int argc, char **argv)

@@ -37,7 +37,11 @@ typedef struct {
  * epoch. */
 int outbox_open(outbox_t **ret, const char *path, const char *const *legs, size_t legs_count,
                 int64_t max_bytes, char *why);
-/* Clean: nothing is out, so no row waits at the next start. */
+/* The last writes: the WAL goes into the file, and of a clean outbox, of which nothing is out, no row waits
+ * at the next start. 0, also for want of space, or when the disk had failed before; -EIO when it does now.
+ * Lost is nothing either way. */
+int outbox_finish(outbox_t *o, bool clean);
+/* Finishes a clean one itself. */
 void outbox_close(outbox_t **o, bool clean);
 
 uint32_t outbox_epoch(const outbox_t *o);

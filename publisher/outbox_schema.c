@@ -414,17 +414,28 @@ int outbox_open(outbox_t **ret, const char *path, const char *const *legs, size_
     return 0;
 }
 
+int outbox_finish(outbox_t *o, bool clean)
+{
+    if (o->look || o->failed < 0 || !o->statements[ST_META])
+        return 0;
+    if (clean && outbox_begin(o) == 0) {
+        o->now.dispatched_to = 0;
+        o->dirty = true;
+        outbox_commit(o);
+    }
+    if (o->failed == 0)
+        outbox_checkpoint(o);
+    return o->failed;
+}
+
 void outbox_close(outbox_t **ref, bool clean)
 {
     outbox_t *o = ref ? *ref : NULL;
     if (!o)
         return;
     *ref = NULL;
-    if (clean && !o->look && o->failed == 0 && o->statements[ST_META] && outbox_begin(o) == 0) {
-        o->now.dispatched_to = 0;
-        o->dirty = true;
-        outbox_commit(o);
-    }
+    if (clean)
+        outbox_finish(o, true);
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(o->statements[i]);
     /* After EIO the WAL is left as it is, for the next start to judge. */

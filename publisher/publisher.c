@@ -354,11 +354,11 @@ static bool is_clean(const publisher_t *p)
     return d.leased == 0 && d.limbo == 0 && !backlog_in_limbo(&p->backlog);
 }
 
-void publisher_close(publisher_t **ref)
+int publisher_close(publisher_t **ref)
 {
     publisher_t *p = *ref;
     if (!p)
-        return;
+        return 0;
     *ref = NULL;
     bool clean = is_clean(p);
     log_divert(NULL, NULL);
@@ -368,6 +368,10 @@ void publisher_close(publisher_t **ref)
     round_done(&p->round);
     backlog_done(&p->backlog);
     delivery_destroy(&p->delivery);
-    outbox_close(&p->outbox, clean);
+    int r = p->outbox ? outbox_finish(p->outbox, clean) : 0;
+    if (r < 0)
+        log_error("%s", outbox_why(p->outbox));
+    outbox_close(&p->outbox, false);
     free(p);
+    return r;
 }

@@ -42,6 +42,7 @@ typedef struct {
 int publisher_open(publisher_t **ret, const settings_t *settings, int signals_fd, char *why);
 /* Runs until everything is done or a signal says so; the exit code. */
 int publisher_run(publisher_t *p);
-void publisher_close(publisher_t **p);
+/* 0, or -EIO when the last of the outbox could not be written; that is logged. */
+int publisher_close(publisher_t **p);
 
 #endif

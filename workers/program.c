@@ -194,9 +194,12 @@ static int run(const config_t *c, const worker_kind_t *kind, bool check, int sig
         fprintf(stderr, "mandrill-worker: %s\n", why);
         return error == -ERANGE ? EXIT_USAGE : EXIT_FAILURE;
     }
-    const int code = check ? EXIT_SUCCESS : runtime_run(&options, signals, ret_stuck);
-    if (!*ret_stuck)
-        kind->close(&options.self);
+    int code = check ? EXIT_SUCCESS : runtime_run(&options, signals, ret_stuck);
+    if (*ret_stuck)
+        return code;
+    if (!check && kind->finish != NULL && kind->finish(options.self) < 0)
+        code = EXIT_FAILURE;
+    kind->close(&options.self);
     return code;
 }
 

@@ -32,7 +32,7 @@ static int on_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
 static int on_sync(sqlite3_file *f, int flags)
 {
     faulty_disk.syncs++;
-    if (faulty_disk.sync_error != 0)
+    if (faulty_disk.sync_error != 0 && !(faulty_disk.log_syncs && ((file_t *)f)->is_log))
         return faulty_disk.sync_error;
     if (((file_t *)f)->is_log)
         faulty_disk.unsynced = 0;

@@ -7,6 +7,7 @@
 
 typedef struct {
     int write_error, sync_error; /* SQLite's code for a failed write or fsync; 0: they work */
+    bool log_syncs;              /* sync_error is the database's alone: a checkpoint fails, and no commit */
     uint64_t fail_from; /* the first write (of those since the last reset) that fails; 0: the first of all */
     uint64_t writes, syncs; /* since the last reset */
     uint64_t unsynced;      /* writes to the log that no fsync has followed */

@@ -199,14 +199,36 @@ static void a_failed_write_answers_nothing(void **state)
     assert_int_equal(sink.count, 0);
 }
 
+/* SQLite's own checkpoint at a commit would keep it to itself, and the next one would believe the same pages
+ * to be on the disk. */
+static void a_failed_checkpoint_ends_it(void **state)
+{
+    (void)state;
+    int result = 0;
+    faulty_disk.sync_error = SQLITE_IOERR_FSYNC;
+    faulty_disk.log_syncs = true;
+    for (unsigned batch = 1; result == 0; batch++) {
+        assert_true(batch < 1000);
+        for (uint32_t i = 0; i < TASKS; i++)
+            tasks[i].id.seq = (uint64_t)batch * TASKS + i;
+        result = save();
+    }
+    assert_int_equal(result, -EIO);
+    assert_int_equal(sink.count, 0);
+    assert_int_equal(save_sqlite.finish(self), -EIO);
+    const uint64_t syncs = faulty_disk.syncs;
+    save_sqlite.close(&self);
+    assert_int_equal(faulty_disk.syncs, syncs); /* closing does not try again */
+    assert_true(saved_rows(database) > TASKS);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)
     const struct CMUnitTest tests[] = {
-        TEST(results_come_after_the_fsync),
-        TEST(a_full_disk_blocks_and_loses_nothing),
-        TEST(a_failed_fsync_answers_nothing),
-        TEST(a_failed_write_answers_nothing),
+        TEST(results_come_after_the_fsync),   TEST(a_full_disk_blocks_and_loses_nothing),
+        TEST(a_failed_fsync_answers_nothing), TEST(a_failed_write_answers_nothing),
+        TEST(a_failed_checkpoint_ends_it),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }
