@@ -129,7 +129,7 @@ static void test_nothing_expires_while_the_publisher_itself_stands(void **state)
     rig_t *rig = *state;
     process_t *publisher = start_publisher(rig, 0, ARGS("--ack-deadline", "1s"));
 
-    start_sturdy_consumer(rig, 0, LEASE_MS);
+    start_sturdy_consumer(rig, 0, 1, LEASE_MS);
     start_save(rig, 0, 1, NO_ARGS);
     process_t *restart = start_restart(rig, 0, 1, ARGS("--simulate", "20000..20000", "--log-messages"));
     publish_hosts(rig, 0, "web", HOSTS);
@@ -150,7 +150,7 @@ static void test_the_messages_of_a_stopped_consumer_go_to_another(void **state)
     trial_t t;
 
     trial_start_wide(&t, rig, LEASE_MS, 2);
-    start_sturdy_consumer(rig, 1, LEASE_MS);
+    start_sturdy_consumer(rig, 1, 1, LEASE_MS);
     for (unsigned i = 0; i < stops; i++) {
         trial_publish(&t, CONFIRMS);
         int64_t stopped_ms = test_now_ms();

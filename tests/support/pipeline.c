@@ -127,25 +127,35 @@ static char *milliseconds(unsigned ms, char *text)
     return text;
 }
 
-process_t *start_sturdy_consumer(rig_t *rig, unsigned n, unsigned lease_ms)
+process_t *start_sturdy_publisher(rig_t *rig, unsigned n, unsigned lease_ms)
+{
+    char lease[TEST_PATH_MAX];
+
+    return start_publisher(rig, n,
+                           ARGS("--ack-deadline", milliseconds(lease_ms, lease), "--max-deliveries", "1000"));
+}
+
+process_t *start_sturdy_consumer(rig_t *rig, unsigned n, unsigned publishers, unsigned lease_ms)
 {
     char extend[TEST_PATH_MAX], every[TEST_PATH_MAX];
 
-    return start_consumer(rig, n, 1,
+    return start_consumer(rig, n, publishers,
                           ARGS("--extend", milliseconds(lease_ms * 3 / 10, extend), "--extend-every",
                                milliseconds(lease_ms / 5, every), "--max-tries", "255"));
+}
+
+void start_sturdy_workers(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], unsigned consumers)
+{
+    programs[PART_SAVE] = start_save(rig, 0, consumers, ARGS("--log-messages"));
+    programs[PART_RESTART] = start_restart(rig, 0, consumers, ARGS("--simulate", "0..20", "--log-messages"));
 }
 
 void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], unsigned lease_ms,
                   unsigned consumers)
 {
-    char lease[TEST_PATH_MAX];
-
-    programs[PART_PUBLISHER] = start_publisher(
-        rig, 0, ARGS("--ack-deadline", milliseconds(lease_ms, lease), "--max-deliveries", "1000"));
-    programs[PART_CONSUMER] = start_sturdy_consumer(rig, 0, lease_ms);
-    programs[PART_SAVE] = start_save(rig, 0, consumers, ARGS("--log-messages"));
-    programs[PART_RESTART] = start_restart(rig, 0, consumers, ARGS("--simulate", "0..20", "--log-messages"));
+    programs[PART_PUBLISHER] = start_sturdy_publisher(rig, 0, lease_ms);
+    programs[PART_CONSUMER] = start_sturdy_consumer(rig, 0, 1, lease_ms);
+    start_sturdy_workers(rig, programs, consumers);
 }
 
 process_t *publish_program(rig_t *rig, const char *name, unsigned n, const char *hosts_file)

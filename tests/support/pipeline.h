@@ -29,8 +29,11 @@ typedef enum { PART_PUBLISHER, PART_CONSUMER, PART_SAVE, PART_RESTART, PIPELINE_
  * do, and know as many consumers as there are to be; consumer 0 is started. */
 void start_sturdy(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], unsigned lease_ms,
                   unsigned consumers);
-/* Another consumer like its. */
-process_t *start_sturdy_consumer(rig_t *rig, unsigned n, unsigned lease_ms);
+/* One more like its; the consumer of the publishers below `publishers`. */
+process_t *start_sturdy_publisher(rig_t *rig, unsigned n, unsigned lease_ms);
+process_t *start_sturdy_consumer(rig_t *rig, unsigned n, unsigned publishers, unsigned lease_ms);
+/* Its workers alone. */
+void start_sturdy_workers(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], unsigned consumers);
 
 /* `mandrill publish` for a list of hosts in a file of the rig (made by write_hosts), not yet started: to
  * publisher n. Its stdout is the journal. */

@@ -2,6 +2,7 @@
 
 #include "common/runtime/announce.h"
 #include "tests/support/guard.h"
+#include "tests/support/shim_control.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -56,8 +57,28 @@ void process_done(process_t *p)
     p->arguments[0] = NULL;
 }
 
+/* The environment of this program, with the shim's variables where it has one. */
+static char **environment(const process_t *p, char *preload, char *control)
+{
+    size_t n = 0;
+
+    while (environ[n] != NULL)
+        n++;
+    char **list = calloc(n + 3, sizeof *list);
+    assert_non_null(list);
+    memcpy(list, environ, n * sizeof *list);
+    if (p->shim[0] != '\0') {
+        snprintf(preload, TEST_PATH_MAX, "LD_PRELOAD=" TEST_PROGRAMS_DIR "/libmandrill-shim.so");
+        snprintf(control, TEST_PATH_MAX, SHIM_VARIABLE "=%.200s", p->shim);
+        list[n++] = preload;
+        list[n++] = control;
+    }
+    return list;
+}
+
 void process_start(process_t *p)
 {
+    char preload[TEST_PATH_MAX], control[TEST_PATH_MAX];
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -77,7 +98,9 @@ void process_start(process_t *p)
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    int rc = posix_spawn(&p->pid, p->program, &files, &attributes, p->arguments, environ);
+    char **variables = environment(p, preload, control);
+    int rc = posix_spawn(&p->pid, p->program, &files, &attributes, p->arguments, variables);
+    free(variables);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     if (rc != 0) {

@@ -15,7 +15,8 @@ typedef struct {
     char name[PROCESS_NAME_MAX];
     char program[TEST_PATH_MAX];
     char out[TEST_PATH_MAX], log[TEST_PATH_MAX], announce[TEST_PATH_MAX];
-    char in[TEST_PATH_MAX]; /* a file for stdin; "": /dev/null */
+    char in[TEST_PATH_MAX];   /* a file for stdin; "": /dev/null */
+    char shim[TEST_PATH_MAX]; /* the file of its shim (shim.h); "": none */
     char *arguments[PROCESS_ARGUMENTS_MAX + 1];
     pid_t pid; /* 0: does not run */
     int status;
