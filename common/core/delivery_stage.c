@@ -115,9 +115,11 @@ static step_code_t extend(delivery_t *d, uint32_t slot, uint16_t session, const 
     if (left_ms <= 0) {
         return give_back(d, slot, LEASE_CAPPED, s->ref, 0);
     }
+    /* Past its deadline and not yet expired: this process stood still, which is made up for. */
+    int64_t missed_ms = now_ms > e->due_ms ? now_ms - e->due_ms : 0;
     int64_t most_ms = now_ms + d->limits.ack_deadline_ms - e->due_ms;
     most_ms = most_ms < left_ms ? most_ms : left_ms;
-    int64_t gain_ms = clamp(s->ms, 0, most_ms > 0 ? most_ms : 0);
+    int64_t gain_ms = clamp(missed_ms + s->ms, 0, most_ms > 0 ? most_ms : 0);
     e->due_ms += gain_ms;
     e->extended_ms += (uint32_t)gain_ms;
     /* Who extends is who holds it, also after a new session. */

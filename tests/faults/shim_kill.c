@@ -19,10 +19,6 @@
 #include <unistd.h>
 #include <zmq.h>
 
-int fdatasync(int fd);
-int fsync(int fd);
-ssize_t write(int fd, const void *bytes, size_t len);
-
 typedef enum { STEP_NONE, STEP_COMMIT, STEP_SEND, STEP_RECV, STEP_LINE } step_t;
 
 static struct {
@@ -83,7 +79,7 @@ static void *next(const char *name)
 
 /* The next function of the same name. ISO C has no cast from dlsym() to it. */
 #define NEXT(name)                                                                                           \
-    static __typeof__(&name) call;                                                                           \
+    static __typeof__(&(name)) call;                                                                           \
     if (call == NULL) {                                                                                      \
         void *found = next(#name);                                                                           \
         memcpy(&call, &found, sizeof found);                                                                 \

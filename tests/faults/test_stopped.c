@@ -10,7 +10,7 @@ enum {
     LEASE_MS = 1000,
     CONFIRMS = 40,
     HOSTS = 10,
-    STALL_MS = 10000,    /* the consumer has given it up */
+    STALL_MS = 15000,    /* the consumer has given it up, and many deadlines have passed */
     LOST_MS_MAX = 15000, /* 3.5 s on a machine that does nothing else */
     STOPS = 1,
     LONG_STOPS = 12,
@@ -131,7 +131,7 @@ static void test_nothing_expires_while_the_publisher_itself_stands(void **state)
 
     start_sturdy_consumer(rig, 0, 1, LEASE_MS);
     start_save(rig, 0, 1, NO_ARGS);
-    process_t *restart = start_restart(rig, 0, 1, ARGS("--simulate", "20000..20000", "--log-messages"));
+    process_t *restart = start_restart(rig, 0, 1, ARGS("--simulate", "23000..23000", "--log-messages"));
     publish_hosts(rig, 0, "web", HOSTS);
     WAIT(status_number(rig, "control-0", "workers.restart.running") == HOSTS);
     process_signal(publisher, SIGSTOP);

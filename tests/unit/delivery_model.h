@@ -226,7 +226,7 @@ static inline step_code_t model_step(model_t *m, message_t *x, uint16_t session,
         if (x->extended_ms >= MODEL_CAP_MS) {
             return model_back(x, LEASE_CAPPED, s->ref, 0);
         }
-        int64_t due_ms = x->due_ms + s->ms;
+        int64_t due_ms = (x->due_ms < m->now_ms ? m->now_ms : x->due_ms) + s->ms;
         due_ms = due_ms > m->now_ms + ACK_MS ? m->now_ms + ACK_MS : due_ms;
         due_ms = due_ms > x->due_ms + MODEL_CAP_MS - x->extended_ms
                      ? x->due_ms + MODEL_CAP_MS - x->extended_ms

@@ -26,6 +26,9 @@ static void test_extend(void **state)
     /* After the deadline, but before it was noticed. */
     assert_int_equal(step(d, 0, 1, token, 0, 0, OP_EXTEND, 3000, 13000), STEP_KEPT);
     assert_int_equal(delivery_expire(d, 13000, 10), 0);
+    /* However long after that (within the cap): it was not noticed because the publisher stood still. */
+    assert_int_equal(step(d, 0, 1, token, 0, 0, OP_EXTEND, 3000, 25000), STEP_KEPT);
+    assert_true(delivery_next_ms(d) == 28000);
     delivery_destroy(&d);
 }
 
