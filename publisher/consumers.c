@@ -61,6 +61,27 @@ static int take_held(consumers_t *c, uint16_t session, const hello_t *h)
     return 0;
 }
 
+/* The names go round: 0 is nobody's. */
+static void name(consumers_t *c, uint16_t session, const hello_t *h, bool known)
+{
+    if (!known) {
+        c->last_who = c->last_who == UINT32_MAX ? 1 : c->last_who + 1;
+        c->sessions[session].who = c->last_who;
+        delivery_session_name(c->delivery, session, c->last_who);
+    }
+    uint32_t who = c->sessions[session].who;
+    consumer_label_t *label = &c->labels[who % LABELS_MAX];
+    label->who = who;
+    memcpy(label->text, h->label, sizeof label->text);
+}
+
+const char *consumers_label(void *arg, uint32_t who)
+{
+    const consumers_t *c = arg;
+    const consumer_label_t *label = &c->labels[who % LABELS_MAX];
+    return label->who == who ? label->text : "";
+}
+
 static void unblock(consumers_t *c, uint16_t session)
 {
     if (!c->sessions[session].blocked)
@@ -108,9 +129,12 @@ static unsigned on_hello(void *arg, uint32_t peer, const hello_t *h, bool known,
     consumers_t *c = arg;
     uint16_t session = (uint16_t)peer;
     if (!known) {
-        log_limited(LOG_INFO, "a consumer has connected, window %u", h->window);
+        char label[4 * LABEL_BYTES_MAX];
+        log_limited(LOG_INFO, "a consumer has connected: %s, window %u",
+                    text_escape(h->label, strlen(h->label), label, sizeof label), h->window);
         delivery_session_open(c->delivery, session, h->window);
     }
+    name(c, session, h, known);
     set_window(c, session, h->window);
     unblock(c, session);
     /* On one and the same connection nothing can have been lost since the last HELLO. */
@@ -180,42 +204,44 @@ void consumers_answer(consumers_t *c)
     c->answers_count = 0;
 }
 
-/* A body that is only on disk: a redelivery, or one that was not read yet. */
-static int fetch_body(consumers_t *c, delivery_item_t *item)
+/* A body that is only on disk, and the tries with it: a redelivery, or one that was not read yet. */
+static int fetch(consumers_t *c, const delivery_item_t *item, delivery_record_t *record)
 {
     outbox_row_t row;
-    if (item->body)
+    if (record->body)
         return 0;
     int r = outbox_find(c->outbox, item->id, &row);
     if (r == 0) {
-        item->body = row.body;
-        item->body_len = row.body_len;
+        record->body = row.body;
+        record->body_len = row.body_len;
+        memcpy(record->tries, row.tries, sizeof record->tries);
     }
     return r;
 }
 
 /* One frame with as many of the items as it has room for: how many were given out, or -errno with none. */
-static int send_items(consumers_t *c, uint16_t session, delivery_item_t *items, size_t n)
+static int send_items(consumers_t *c, uint16_t session, const delivery_item_t *items, size_t n)
 {
     batch_t batch;
     size_t taken = 0;
     buffer_clear(&c->frame);
     deliver_begin(&batch, &c->frame);
     for (; taken < n && !batch_full(&batch); taken++) {
-        delivery_item_t *item = &items[taken];
-        int r = fetch_body(c, item);
+        const delivery_item_t *item = &items[taken];
+        delivery_record_t record = {.id = id_of(c, item->id),
+                                    .token = item->token,
+                                    .legs = item->open,
+                                    .deliveries = item->deliveries,
+                                    .body = item->body,
+                                    .body_len = item->body_len};
+        int r = fetch(c, item, &record);
         if (r == -ENOENT)
             log_limited(LOG_ERROR, "row %llu is not in the outbox", (unsigned long long)item->id);
         else if (r < 0)
             return r;
         if (r < 0)
             continue;
-        deliver_add(&batch, &(delivery_record_t){.id = id_of(c, item->id),
-                                                 .token = item->token,
-                                                 .legs = item->open,
-                                                 .deliveries = item->deliveries,
-                                                 .body = item->body,
-                                                 .body_len = item->body_len});
+        deliver_add(&batch, &record);
     }
     batch_end(&batch);
     int r = batch.count > 0 ? server_send(c->server, session, &c->frame) : 0;
@@ -283,7 +309,8 @@ int consumers_open(consumers_t *c, const settings_t *s, outbox_t *outbox, delive
     c->steps = malloc(RECORDS_MAX * sizeof *c->steps);
     c->items = malloc(RECORDS_MAX * sizeof *c->items);
     c->answers = malloc(ANSWERS_MAX * sizeof *c->answers);
-    if (!c->steps || !c->items || !c->answers)
+    c->labels = calloc(LABELS_MAX, sizeof *c->labels);
+    if (!c->steps || !c->items || !c->answers || !c->labels)
         return -ENOMEM;
     server_options_t options = {
         .what = "consumer",
@@ -309,6 +336,7 @@ void consumers_close(consumers_t *c, int linger_ms)
     free(c->steps);
     free(c->items);
     free(c->answers);
+    free(c->labels);
     buffer_done(&c->frame);
     memset(c, 0, sizeof *c);
 }

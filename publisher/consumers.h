@@ -14,6 +14,14 @@ typedef struct {
     uint32_t first, count; /* steps of the round */
 } progress_answer_t;
 
+/* Who a session is. A lease may be lost long after its session: the name outlives it, until so many others
+ * have come. */
+enum { LABELS_MAX = 4 * SESSIONS_MAX };
+typedef struct {
+    uint32_t who;
+    char text[LABEL_BYTES_MAX + 1];
+} consumer_label_t;
+
 typedef struct {
     server_t *server;
     outbox_t *outbox;
@@ -30,8 +38,11 @@ typedef struct {
     /* A session that could not be sent to gets nothing more for a moment. */
     struct {
         uint32_t window;
+        uint32_t who;
         bool blocked;
     } sessions[SESSIONS_MAX];
+    consumer_label_t *labels;
+    uint32_t last_who;
     uint32_t blocked_count;
     int64_t blocked_until_ms;
     uint64_t redelivered;
@@ -47,6 +58,8 @@ void consumers_answer(consumers_t *c);
 /* Gives out what is READY, as far as dispatched_to is committed and no more than a turn's share: 0, or what
  * the outbox fails with. *ret_more: what is left would be taken in the next turn. */
 int consumers_deliver(consumers_t *c, bool *ret_more, int64_t now_ms);
+/* For round_t. */
+const char *consumers_label(void *arg, uint32_t who);
 void consumers_tick(consumers_t *c, int64_t now_ms);
 int64_t consumers_next_ms(const consumers_t *c);
 

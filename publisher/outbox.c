@@ -99,7 +99,7 @@ int outbox_ask(outbox_t *o, const char *sql, int64_t *ret)
     return rc == SQLITE_ROW ? 0 : outbox_error(o, rc, "reading it");
 }
 
-static void bind(outbox_t *o, statement_t which, const uint64_t *values, int n)
+void outbox_bind(outbox_t *o, statement_t which, const uint64_t *values, int n)
 {
     for (int i = 0; i < n; i++)
         sqlite3_bind_int64(o->statements[which], i + 1, (sqlite3_int64)values[i]);
@@ -162,19 +162,18 @@ static int mark(outbox_t *o, const delivery_change_t *c, int64_t wall_ms)
     int r = 0;
 
     if (o->now.states > 0) {
-        bind(o, ST_MARK, values, 6);
+        outbox_bind(o, ST_MARK, values, 6);
         r = outbox_run(o, ST_MARK, "noting a delivery");
         if (r < 0 || sqlite3_changes(o->db) > 0)
             return r;
     }
     if (o->now.dead > 0) {
-        bind(o, ST_MARK_DEAD, values, 4);
+        outbox_bind(o, ST_MARK_DEAD, values, 4);
         r = outbox_run(o, ST_MARK_DEAD, "noting a delivery");
         if (r < 0 || sqlite3_changes(o->db) > 0)
             return r;
     }
-    bind(o, ST_MARK_NEW, values, 6);
-    sqlite3_bind_null(o->statements[ST_MARK_NEW], 7);
+    outbox_bind(o, ST_MARK_NEW, values, 6);
     r = outbox_run(o, ST_MARK_NEW, "noting a delivery");
     if (r == 0) {
         o->now.states++;
@@ -183,28 +182,12 @@ static int mark(outbox_t *o, const delivery_change_t *c, int64_t wall_ms)
     return r;
 }
 
-static int delete_run(outbox_t *o, statement_t which, uint64_t first, uint64_t last, uint64_t *count)
+int outbox_delete_run(outbox_t *o, statement_t which, uint64_t first, uint64_t last, uint64_t *count)
 {
-    bind(o, which, (uint64_t[]){first, last}, 2);
+    outbox_bind(o, which, (uint64_t[]){first, last}, 2);
     int r = outbox_run(o, which, "deleting messages");
     if (r == 0)
         *count -= (uint64_t)sqlite3_changes(o->db);
-    return r;
-}
-
-static int bury(outbox_t *o, const delivery_change_t *c, int64_t wall_ms)
-{
-    bind(o, ST_BURY, (uint64_t[]){c->id, c->done, c->bad, c->deliveries, c->exhausted, (uint64_t)wall_ms}, 6);
-    int r = outbox_run(o, ST_BURY, "burying a message");
-    if (r < 0)
-        return r;
-    if (sqlite3_changes(o->db) == 0)
-        return -ENOENT;
-    o->now.dead++;
-    o->dirty = true;
-    r = delete_run(o, ST_DELETE, c->id, c->id, &o->now.rows);
-    if (r == 0 && o->now.states > 0)
-        r = delete_run(o, ST_DELETE_STATES, c->id, c->id, &o->now.states);
     return r;
 }
 
@@ -216,7 +199,7 @@ int outbox_change(outbox_t *o, const delivery_change_t *c, int64_t wall_ms)
     case CHANGE_MARK:
         return mark(o, c, wall_ms);
     case CHANGE_BURY:
-        return bury(o, c, wall_ms);
+        return outbox_bury(o, c, wall_ms);
     }
     assert(!"a kind of change that nobody knows");
     return -EINVAL;
@@ -236,7 +219,7 @@ static int purge_clients(outbox_t *o, int64_t wall_h)
     enum { AT_ONCE = 100 };
     if (o->now.clients <= CLIENTS_KEPT)
         return 0;
-    bind(o, ST_CLIENT_PURGE, (uint64_t[]){(uint64_t)(wall_h - CLIENT_KEPT_HOURS), AT_ONCE}, 2);
+    outbox_bind(o, ST_CLIENT_PURGE, (uint64_t[]){(uint64_t)(wall_h - CLIENT_KEPT_HOURS), AT_ONCE}, 2);
     int r = outbox_run(o, ST_CLIENT_PURGE, "forgetting old clients");
     if (r == 0)
         o->now.clients -= (uint64_t)sqlite3_changes(o->db);
@@ -249,14 +232,14 @@ int outbox_client_set(outbox_t *o, uint64_t session, uint64_t number, uint64_t f
     int64_t wall_h = wall_ms / 3600000;
     uint64_t values[] = {session, number, first_id, stored, (uint64_t)wall_h};
 
-    bind(o, ST_CLIENT_SET, values, 5);
+    outbox_bind(o, ST_CLIENT_SET, values, 5);
     int r = outbox_run(o, ST_CLIENT_SET, "noting a client");
     if (r < 0)
         return r;
     o->dirty = true;
     if (sqlite3_changes(o->db) > 0)
         return 0;
-    bind(o, ST_CLIENT_NEW, values, 5);
+    outbox_bind(o, ST_CLIENT_NEW, values, 5);
     r = outbox_run(o, ST_CLIENT_NEW, "noting a client");
     if (r < 0)
         return r;
@@ -290,11 +273,11 @@ static int delete_all(outbox_t *o)
         uint64_t first = o->deletes[i], last = first, rows = o->now.rows;
         for (end = i + 1; end < o->deletes_count && o->deletes[end] <= last + 1; end++)
             last = o->deletes[end];
-        int r = delete_run(o, ST_DELETE, first, last, &o->now.rows);
+        int r = outbox_delete_run(o, ST_DELETE, first, last, &o->now.rows);
         if (r == 0 && o->now.dead > 0 && rows - o->now.rows < last - first + 1)
-            r = delete_run(o, ST_DELETE_DEAD, first, last, &o->now.dead);
+            r = outbox_delete_dead(o, first, last);
         if (r == 0 && o->now.states > 0)
-            r = delete_run(o, ST_DELETE_STATES, first, last, &o->now.states);
+            r = outbox_delete_run(o, ST_DELETE_STATES, first, last, &o->now.states);
         if (r < 0)
             return r;
     }
@@ -306,8 +289,9 @@ static int write_and_commit(outbox_t *o)
 {
     int r = delete_all(o);
     if (r == 0 && o->dirty) {
-        bind(o, ST_META,
-             (uint64_t[]){o->now.dispatched_to, o->now.rows, o->now.dead, o->now.states, o->now.clients}, 5);
+        outbox_bind(
+            o, ST_META,
+            (uint64_t[]){o->now.dispatched_to, o->now.rows, o->now.dead, o->now.states, o->now.clients}, 5);
         r = outbox_run(o, ST_META, "writing its counts");
     }
     return r < 0 ? r : outbox_run(o, ST_COMMIT, "committing a round");

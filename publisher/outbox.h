@@ -6,8 +6,9 @@
  * the writes, commit. Nothing in a round is true before outbox_commit() has returned 0.
  *
  * Row ids are epoch * 2^40 + seq. Tables: messages(id, legs, body) the hot one; states(id, ...) sparse, what
- * deliveries left behind; dead(id, ...) the dead letters; meta, one row: epoch, dispatched_to, how many rows;
- * streams(epoch, stream); legs(bit, name); clients(session, ...); loads(id, position).
+ * deliveries left behind, with the history; dead(id, ...) the dead letters; meta, one row: epoch,
+ * dispatched_to, how many rows; streams(epoch, stream); legs(bit, name); clients(session, ...); loads(id,
+ * position).
  *
  * Errors: 0 or -errno: -EBUSY locked by another process, -EINVAL not an outbox or another version, -ENOSPC
  * disk full, -EIO the disk failed (do not go on: see ARCHITECTURE.md), -ENOENT no such row. outbox_why()
@@ -25,12 +26,26 @@ typedef struct outbox outbox_t;
 typedef struct {
     uint64_t id;
     uint8_t legs, done, bad;
+    uint8_t tries[LEGS_MAX]; /* that have failed, by bit */
     uint32_t deliveries;
-    int64_t wait_ms; /* left of its delay */
+    int64_t not_before_ms; /* the end of its delay on the wall clock; 0: none */
+    int64_t delay_ms;      /* as it was given */
     bool dead;
     const void *body; /* good until the next call */
     uint32_t body_len;
 } outbox_row_t;
+/* What is left of the delay. The wall clock may have been set: never more than was given. */
+int64_t outbox_wait_ms(const outbox_row_t *row, int64_t wall_ms);
+
+typedef struct {
+    uint64_t id;
+    uint8_t legs, done, bad;
+    uint32_t deliveries;
+    int64_t died_ms; /* wall clock */
+    text_t reason;
+    const void *events, *body; /* good until the callback returns */
+    uint32_t events_len, body_len;
+} outbox_letter_t;
 
 /* Opens or creates, takes the lock, commits epoch + 1 with a fresh stream, and enters the legs (names get
  * their bits for ever; more than LEGS_MAX is -EINVAL). `legs_count` 0: an idle look (status, dead): no new
@@ -56,10 +71,15 @@ int outbox_begin(outbox_t *o);
 int outbox_insert(outbox_t *o, uint8_t legs, const void *body, size_t len,
                   uint64_t *ret_id); /* ids count up by one within an epoch */
 /* What delivery_staged() says. Deletions are carried out by the commit: until then a find still sees the row.
- */
+ * A dead letter takes the history along and has its reason from it. */
 int outbox_change(outbox_t *o, const delivery_change_t *c, int64_t wall_ms);
-int outbox_note(outbox_t *o, uint64_t id, const char *text,
-                size_t len);                   /* appended to the row's history, 4 kB kept */
+/* Adds events (event_write) to the row's history, also a dead letter's (core/history.h). `counts`: the tries
+ * among them are counted in `tries`. -EPROTO: these are no events. */
+int outbox_history(outbox_t *o, uint64_t id, const void *events, size_t len, bool counts);
+/* The dead letter is a message again, its bad legs open, tries and deliveries 0, with these events in its
+ * history and a delay that ends at `wall_ms`. */
+int outbox_redrive(outbox_t *o, uint64_t id, const void *events, size_t len, int64_t wall_ms);
+int outbox_purge(outbox_t *o, uint64_t id);
 int outbox_dispatch(outbox_t *o, uint64_t id); /* raises dispatched_to */
 int outbox_client_set(outbox_t *o, uint64_t session, uint64_t number, uint64_t first_id, uint32_t stored,
                       int64_t wall_ms);
@@ -72,6 +92,15 @@ void outbox_rollback(outbox_t *o);
 int outbox_scan(outbox_t *o, uint64_t after, uint64_t up_to, size_t max,
                 bool (*each)(void *arg, const outbox_row_t *row), void *arg);
 int outbox_find(outbox_t *o, uint64_t id, outbox_row_t *ret);
+/* Rows (without their bodies) whose delay ends behind after_ms, or at after_ms with an id above after_id, and
+ * at up_to_ms at the latest, in the order of these ends. */
+int outbox_due(outbox_t *o, int64_t after_ms, uint64_t after_id, int64_t up_to_ms, size_t max,
+               bool (*each)(void *arg, const outbox_row_t *row), void *arg);
+/* When the first of those ends, whenever that is; -ENOENT: there is none. */
+int outbox_next_due(outbox_t *o, int64_t after_ms, uint64_t after_id, int64_t *ret_ms);
+/* Dead letters above `after`, in order. */
+int outbox_letters(outbox_t *o, uint64_t after, uint64_t up_to, size_t max,
+                   bool (*each)(void *arg, const outbox_letter_t *letter), void *arg);
 int outbox_client(outbox_t *o, uint64_t session, uint64_t *ret_number, uint64_t *ret_first_id,
                   uint32_t *ret_stored); /* -ENOENT: new */
 int outbox_load(outbox_t *o, const char *load_id, uint64_t *ret_position);
@@ -86,6 +115,8 @@ void outbox_gauges(outbox_t *o, outbox_gauges_t *ret);
 /* The same counts at no cost: rows that are not dead, and dead ones. */
 uint64_t outbox_living(const outbox_t *o);
 uint64_t outbox_dead(const outbox_t *o);
+/* Of the messages that died since this start, those that were neither done nor redriven after all. */
+uint64_t outbox_died(const outbox_t *o);
 /* Room for more: false when outbox-max is reached or the disk was full and no probe has succeeded since. */
 bool outbox_has_room(outbox_t *o);
 /* Housekeeping while idle: small checkpoints. Returns at once when there is nothing to do. 0, or -EIO when

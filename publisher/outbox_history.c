@@ -1,85 +1,103 @@
-/* What happened to a message, for people: a line for each note, the newest 4 kB of them. */
+/* What happened to a message, kept beside it: its history, and how many of its tries have failed. */
+#include "common/core/history.h"
 #include "publisher/outbox_internal.h"
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-/* The first line of a history that was cut says how many lines are missing. */
-static const char cut_format[] = "(%lu earlier)\n";
-
-static const char *skip_line(const char *at, const char *end)
+uint64_t outbox_pack_tries(const uint8_t tries[static LEGS_MAX])
 {
-    const char *newline = memchr(at, '\n', (size_t)(end - at));
-    return newline ? newline + 1 : end;
+    uint64_t packed = 0;
+    for (unsigned bit = 0; bit < LEGS_MAX; bit++)
+        packed |= (uint64_t)tries[bit] << (8 * bit);
+    return packed;
 }
 
-/* old + text + newline in `ret` (HISTORY_BYTES_MAX), whole lines left out from the front. */
-static size_t append_line(const char *old, size_t old_len, const char *text, size_t len, char *ret)
+void outbox_unpack_tries(uint64_t packed, uint8_t ret[static LEGS_MAX])
 {
-    enum { CUT_BYTES = 40 };
-    const char *at = old, *end = old + old_len;
-    unsigned long missing = 0;
-    size_t n = 0;
+    for (unsigned bit = 0; bit < LEGS_MAX; bit++)
+        ret[bit] = (uint8_t)(packed >> (8 * bit));
+}
 
-    if (len > TEXT_BYTES_MAX)
-        len = TEXT_BYTES_MAX;
-    if (old_len > 0 && old[0] == '(') {
-        missing = strtoul(old + 1, NULL, 10);
-        at = skip_line(at, end);
+int outbox_history_read(outbox_t *o, statement_t which, uint64_t id, uint64_t *ret_tries)
+{
+    sqlite3_stmt *st = o->statements[which];
+    buffer_clear(&o->history);
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        buffer_append(&o->history, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+        *ret_tries = (uint64_t)sqlite3_column_int64(st, 1);
     }
-    while (at < end && CUT_BYTES + (size_t)(end - at) + len + 1 > HISTORY_BYTES_MAX) {
-        at = skip_line(at, end);
-        missing++;
+    sqlite3_reset(st);
+    if (rc == SQLITE_ROW)
+        return o->history.failed ? outbox_error(o, SQLITE_NOMEM, "reading a history") : 0;
+    return rc == SQLITE_DONE ? -ENOENT : outbox_error(o, rc, "reading a history");
+}
+
+int outbox_history_append(outbox_t *o, const void *events, size_t len)
+{
+    int r = history_add(&o->history, events, len);
+    if (r == -EPROTO) {
+        /* What a damaged file says of the past is worth less than what is new. */
+        buffer_clear(&o->history);
+        r = history_add(&o->history, events, len);
     }
-    if (missing > 0)
-        n = (size_t)snprintf(ret, CUT_BYTES, cut_format, missing);
-    memcpy(ret + n, at, (size_t)(end - at));
-    n += (size_t)(end - at);
-    /* One line each: a text from outside must not look like two. */
-    for (size_t i = 0; i < len; i++)
-        ret[n++] = (char)(text[i] == '\n' ? ' ' : text[i]);
-    ret[n++] = '\n';
-    return n;
+    if (r == -ENOMEM)
+        return outbox_error(o, SQLITE_NOMEM, "writing a history");
+    return r;
+}
+
+static int write_row(outbox_t *o, statement_t which, uint64_t id, uint64_t tries)
+{
+    sqlite3_stmt *st = o->statements[which];
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
+    sqlite3_bind_blob(st, 2, o->history.data, (int)o->history.len, SQLITE_STATIC);
+    if (which != ST_HISTORY_SET_DEAD)
+        sqlite3_bind_int64(st, 3, (sqlite3_int64)tries);
+    return outbox_run(o, which, "writing a history");
 }
 
 /* -ENOENT: no such row. */
-static int append_in(outbox_t *o, statement_t get, statement_t set, uint64_t id, const char *text, size_t len)
+static int add_in(outbox_t *o, statement_t get, statement_t set, uint64_t id, const void *events, size_t len,
+                  bool counts)
 {
-    char line[HISTORY_BYTES_MAX];
-    sqlite3_stmt *st = o->statements[get];
-
-    sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
-    int rc = sqlite3_step(st);
-    size_t n = 0;
-    if (rc == SQLITE_ROW) {
-        const char *old = (const char *)sqlite3_column_text(st, 0);
-        n = append_line(old ? old : "", (size_t)sqlite3_column_bytes(st, 0), text, len, line);
-    }
-    sqlite3_reset(st);
-    if (rc == SQLITE_DONE)
-        return -ENOENT;
-    if (rc != SQLITE_ROW)
-        return outbox_error(o, rc, "reading a history");
-    st = o->statements[set];
-    sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
-    sqlite3_bind_text(st, 2, line, (int)n, SQLITE_TRANSIENT);
-    o->dirty = true;
-    return outbox_run(o, set, "writing a history");
-}
-
-int outbox_note(outbox_t *o, uint64_t id, const char *text, size_t len)
-{
-    outbox_row_t row;
-    int r = o->now.states > 0 ? append_in(o, ST_HISTORY, ST_HISTORY_SET, id, text, len) : -ENOENT;
-    if (r == -ENOENT && o->now.dead > 0)
-        r = append_in(o, ST_HISTORY_DEAD, ST_HISTORY_SET_DEAD, id, text, len);
-    if (r != -ENOENT)
-        return r;
-    /* Nothing was noted on it yet: a row for it, when the message is there. */
-    r = outbox_find(o, id, &row);
+    uint8_t tries[LEGS_MAX];
+    uint64_t packed = 0;
+    int r = outbox_history_read(o, get, id, &packed);
+    if (r == 0)
+        r = outbox_history_append(o, events, len);
     if (r < 0)
         return r;
-    r = outbox_change(o, &(delivery_change_t){.id = id, .kind = CHANGE_MARK}, 0);
-    return r < 0 ? r : append_in(o, ST_HISTORY, ST_HISTORY_SET, id, text, len);
+    outbox_unpack_tries(packed, tries);
+    if (counts)
+        history_tries(events, len, tries);
+    /* Said again: nothing is new. */
+    if (r == 0 && outbox_pack_tries(tries) == packed)
+        return 0;
+    o->dirty = true;
+    return write_row(o, set, id, outbox_pack_tries(tries));
+}
+
+int outbox_history(outbox_t *o, uint64_t id, const void *events, size_t len, bool counts)
+{
+    uint8_t tries[LEGS_MAX] = {0};
+    int r = o->now.states > 0 ? add_in(o, ST_HISTORY, ST_HISTORY_SET, id, events, len, counts) : -ENOENT;
+    if (r == -ENOENT && o->now.dead > 0)
+        r = add_in(o, ST_HISTORY_DEAD, ST_HISTORY_SET_DEAD, id, events, len, false);
+    if (r != -ENOENT)
+        return r;
+    /* The first that is known of it: a row for it, when the message is there. */
+    buffer_clear(&o->history);
+    r = outbox_history_append(o, events, len);
+    if (r < 0)
+        return r;
+    if (counts)
+        history_tries(events, len, tries);
+    r = write_row(o, ST_HISTORY_NEW, id, outbox_pack_tries(tries));
+    if (r < 0)
+        return r;
+    if (sqlite3_changes(o->db) == 0)
+        return -ENOENT;
+    o->now.states++;
+    o->dirty = true;
+    return 0;
 }

@@ -1,6 +1,6 @@
 /* Shared by the outbox's own files and nobody else: outbox.c (rounds), outbox_read.c (what is asked of it),
- * outbox_schema.c (opening: lock, pragmas, tables, epoch) and outbox_space.c (how full it and its disk are).
- */
+ * outbox_history.c, outbox_dead.c (dead letters), outbox_schema.c (opening: lock, pragmas, tables, epoch) and
+ * outbox_space.c (how full it and its disk are). */
 #ifndef MANDRILL_OUTBOX_INTERNAL_H
 #define MANDRILL_OUTBOX_INTERNAL_H
 
@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 
 /* "MDRL". A change of the tables that an older program must not touch raises the version. */
-enum { OUTBOX_APPLICATION_ID = 0x4d44524c, OUTBOX_VERSION = 1 };
+enum { OUTBOX_APPLICATION_ID = 0x4d44524c, OUTBOX_VERSION = 2 };
 
 enum {
     /* A commit of a few rows writes whole pages to the WAL: small pages keep that cheap, large batches gain
@@ -50,6 +50,13 @@ typedef enum {
     ST_HISTORY_DEAD,
     ST_HISTORY_SET,
     ST_HISTORY_SET_DEAD,
+    ST_HISTORY_NEW,
+    ST_REDRIVE,
+    ST_REDRIVE_STATE,
+    ST_LETTERS,
+    ST_DIED,
+    ST_DUE,
+    ST_NEXT_DUE,
     ST_CLIENT,
     ST_CLIENT_SET,
     ST_CLIENT_NEW,
@@ -72,7 +79,8 @@ typedef struct {
     uint64_t dead;
     uint64_t states;
     uint64_t clients;
-    uint64_t seq; /* of this epoch; not on disk: an epoch is never gone on with */
+    uint64_t seq;  /* of this epoch; not on disk: an epoch is never gone on with */
+    uint64_t died; /* in this epoch, and still dead; not on disk */
 } outbox_counts_t;
 
 typedef struct {
@@ -102,7 +110,8 @@ struct outbox {
     uint64_t *deletes;
     uint32_t deletes_count, deletes_cap;
 
-    buffer_t row; /* body of the last row that was found */
+    buffer_t row;     /* body of the last row that was found */
+    buffer_t history; /* that is being written */
     int wal_frames;
     int64_t commit_ms; /* of the last one */
     int64_t bytes_max;
@@ -119,12 +128,25 @@ struct outbox {
 int outbox_error(outbox_t *o, int rc, const char *what);
 /* Runs a statement that returns no row and resets it. */
 int outbox_run(outbox_t *o, statement_t which, const char *what);
+void outbox_bind(outbox_t *o, statement_t which, const uint64_t *values, int n);
+/* Deletes ids first..last of a table and takes them off its count. */
+int outbox_delete_run(outbox_t *o, statement_t which, uint64_t first, uint64_t last, uint64_t *count);
 /* Runs SQL that is used once. */
 int outbox_exec(outbox_t *o, const char *sql);
 /* The one integer of a query that is used once. */
 int outbox_ask(outbox_t *o, const char *sql, int64_t *ret);
 int outbox_prepare(outbox_t *o);
 int outbox_checkpoint(outbox_t *o);
+
+/* outbox_history.c; a history is read into o->history, and added to there */
+uint64_t outbox_pack_tries(const uint8_t tries[static LEGS_MAX]);
+void outbox_unpack_tries(uint64_t packed, uint8_t ret[static LEGS_MAX]);
+int outbox_history_read(outbox_t *o, statement_t which, uint64_t id, uint64_t *ret_tries);
+int outbox_history_append(outbox_t *o, const void *events, size_t len); /* how many were new */
+
+/* outbox_dead.c */
+int outbox_bury(outbox_t *o, const delivery_change_t *c, int64_t wall_ms);
+int outbox_delete_dead(outbox_t *o, uint64_t first, uint64_t last);
 
 /* outbox_schema.c */
 int outbox_streams_load(outbox_t *o);

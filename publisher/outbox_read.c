@@ -1,5 +1,4 @@
 /* What is asked of the outbox. */
-#include "common/runtime/clock.h"
 #include "publisher/outbox_internal.h"
 #include <errno.h>
 #include <string.h>
@@ -47,12 +46,11 @@ uint32_t outbox_stream_epoch(const outbox_t *o, uint64_t stream)
     return place == INDEX_NONE ? 0 : o->streams[place].epoch;
 }
 
-/* The wall clock may have been set: a delay is never longer than it was when it was given. */
-static int64_t wait_left(int64_t not_before_ms, int64_t delay_ms)
+int64_t outbox_wait_ms(const outbox_row_t *row, int64_t wall_ms)
 {
-    int64_t left = not_before_ms > 0 ? not_before_ms - clock_wall_ms() : 0;
-    if (left > delay_ms)
-        left = delay_ms;
+    int64_t left = row->not_before_ms > 0 ? row->not_before_ms - wall_ms : 0;
+    if (left > row->delay_ms)
+        left = row->delay_ms;
     return left > 0 ? left : 0;
 }
 
@@ -68,19 +66,19 @@ static void read_row(sqlite3_stmt *st, bool dead, outbox_row_t *ret)
         .deliveries = (uint32_t)sqlite3_column_int64(st, 5),
         .dead = dead,
     };
-    if (!dead && sqlite3_column_type(st, 6) != SQLITE_NULL)
-        ret->wait_ms = wait_left(sqlite3_column_int64(st, 6), sqlite3_column_int64(st, 7));
+    if (dead || sqlite3_column_type(st, 6) == SQLITE_NULL)
+        return;
+    ret->not_before_ms = sqlite3_column_int64(st, 6);
+    ret->delay_ms = sqlite3_column_int64(st, 7);
+    outbox_unpack_tries((uint64_t)sqlite3_column_int64(st, 8), ret->tries);
 }
 
-int outbox_scan(outbox_t *o, uint64_t after, uint64_t up_to, size_t max,
-                bool (*each)(void *arg, const outbox_row_t *row), void *arg)
+static int read_rows(outbox_t *o, statement_t which, bool (*each)(void *arg, const outbox_row_t *row),
+                     void *arg)
 {
-    sqlite3_stmt *st = o->statements[ST_SCAN];
+    sqlite3_stmt *st = o->statements[which];
     int rc;
 
-    sqlite3_bind_int64(st, 1, (sqlite3_int64)after);
-    sqlite3_bind_int64(st, 2, (sqlite3_int64)(up_to > INT64_MAX ? INT64_MAX : up_to));
-    sqlite3_bind_int64(st, 3, (sqlite3_int64)max);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         outbox_row_t row;
         read_row(st, false, &row);
@@ -91,6 +89,33 @@ int outbox_scan(outbox_t *o, uint64_t after, uint64_t up_to, size_t max,
     }
     sqlite3_reset(st);
     return rc == SQLITE_DONE ? 0 : outbox_error(o, rc, "reading messages");
+}
+
+int outbox_scan(outbox_t *o, uint64_t after, uint64_t up_to, size_t max,
+                bool (*each)(void *arg, const outbox_row_t *row), void *arg)
+{
+    outbox_bind(o, ST_SCAN, (uint64_t[]){after, up_to > INT64_MAX ? INT64_MAX : up_to, max}, 3);
+    return read_rows(o, ST_SCAN, each, arg);
+}
+
+int outbox_due(outbox_t *o, int64_t after_ms, uint64_t after_id, int64_t up_to_ms, size_t max,
+               bool (*each)(void *arg, const outbox_row_t *row), void *arg)
+{
+    outbox_bind(o, ST_DUE, (uint64_t[]){(uint64_t)after_ms, after_id, (uint64_t)up_to_ms, max}, 4);
+    return read_rows(o, ST_DUE, each, arg);
+}
+
+int outbox_next_due(outbox_t *o, int64_t after_ms, uint64_t after_id, int64_t *ret_ms)
+{
+    sqlite3_stmt *st = o->statements[ST_NEXT_DUE];
+    outbox_bind(o, ST_NEXT_DUE, (uint64_t[]){(uint64_t)after_ms, after_id}, 2);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        *ret_ms = sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    if (rc == SQLITE_ROW)
+        return 0;
+    return rc == SQLITE_DONE ? -ENOENT : outbox_error(o, rc, "reading delays");
 }
 
 static int find_in(outbox_t *o, statement_t which, uint64_t id, outbox_row_t *ret)

@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 /* `dead` is a table of its own, so that a million dead letters cost a start, a scan and the search for the
- * oldest message nothing. A row of `states` exists only for a row of `messages`. clients.at_h counts hours,
- * so that a busy client moves in its index once an hour. */
+ * oldest message nothing. A row of `states` exists only for a row of `messages`; `tries` has a byte for each
+ * leg, and a history is events as event_write() has them. clients.at_h counts hours, so that a busy client
+ * moves in its index once an hour. */
 static const char tables_sql[] =
     "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), epoch INTEGER NOT NULL,"
     " dispatched_to INTEGER NOT NULL, rows INTEGER NOT NULL, dead INTEGER NOT NULL,"
@@ -20,10 +21,12 @@ static const char tables_sql[] =
     "CREATE TABLE legs(bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
     "CREATE TABLE messages(id INTEGER PRIMARY KEY, legs INTEGER NOT NULL, body BLOB NOT NULL);"
     "CREATE TABLE states(id INTEGER PRIMARY KEY, done INTEGER NOT NULL, bad INTEGER NOT NULL,"
-    " deliveries INTEGER NOT NULL, not_before_ms INTEGER NOT NULL, delay_ms INTEGER NOT NULL, history TEXT);"
+    " deliveries INTEGER NOT NULL, not_before_ms INTEGER NOT NULL, delay_ms INTEGER NOT NULL,"
+    " tries INTEGER NOT NULL, history BLOB);"
+    "CREATE INDEX states_due ON states(not_before_ms) WHERE not_before_ms > 0;"
     "CREATE TABLE dead(id INTEGER PRIMARY KEY, legs INTEGER NOT NULL, done INTEGER NOT NULL,"
-    " bad INTEGER NOT NULL, deliveries INTEGER NOT NULL, exhausted INTEGER NOT NULL,"
-    " died_ms INTEGER NOT NULL, body BLOB NOT NULL, history TEXT);"
+    " bad INTEGER NOT NULL, deliveries INTEGER NOT NULL, died_ms INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+    " reason TEXT NOT NULL, history BLOB, body BLOB NOT NULL);"
     "CREATE TABLE clients(session INTEGER PRIMARY KEY, number INTEGER NOT NULL,"
     " first_id INTEGER NOT NULL, stored INTEGER NOT NULL, at_h INTEGER NOT NULL);"
     "CREATE INDEX clients_at ON clients(at_h);"
@@ -41,13 +44,27 @@ static const char *const statements_sql[STATEMENTS] = {
     [ST_MARK] = "UPDATE states SET done = ?2, bad = ?3, deliveries = ?4, not_before_ms = ?5, delay_ms = ?6"
                 " WHERE id = ?1",
     [ST_MARK_DEAD] = "UPDATE dead SET done = ?2, bad = ?3, deliveries = ?4 WHERE id = ?1",
-    [ST_MARK_NEW] = "INSERT INTO states VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [ST_BURY] = "INSERT INTO dead SELECT m.id, m.legs, ?2, ?3, ?4, ?5, ?6, m.body, s.history"
-                " FROM messages m LEFT JOIN states s ON s.id = m.id WHERE m.id = ?1",
-    [ST_HISTORY] = "SELECT history FROM states WHERE id = ?1",
-    [ST_HISTORY_DEAD] = "SELECT history FROM dead WHERE id = ?1",
-    [ST_HISTORY_SET] = "UPDATE states SET history = ?2 WHERE id = ?1",
+    [ST_MARK_NEW] = "INSERT INTO states VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, NULL)",
+    [ST_BURY] =
+        "INSERT INTO dead SELECT id, legs, ?2, ?3, ?4, ?5, ?6, ?7, ?8, body FROM messages WHERE id = ?1",
+    [ST_HISTORY] = "SELECT history, tries FROM states WHERE id = ?1",
+    [ST_HISTORY_DEAD] = "SELECT history, 0 FROM dead WHERE id = ?1",
+    [ST_HISTORY_SET] = "UPDATE states SET history = ?2, tries = ?3 WHERE id = ?1",
     [ST_HISTORY_SET_DEAD] = "UPDATE dead SET history = ?2 WHERE id = ?1",
+    [ST_HISTORY_NEW] = "INSERT INTO states SELECT id, 0, 0, 0, 0, 0, ?3, ?2 FROM messages WHERE id = ?1",
+    [ST_REDRIVE] = "INSERT INTO messages SELECT id, legs, body FROM dead WHERE id = ?1",
+    [ST_REDRIVE_STATE] = "INSERT INTO states SELECT id, done, 0, 0, ?2, 1, 0, ?3 FROM dead WHERE id = ?1",
+    [ST_LETTERS] = "SELECT id, legs, done, bad, deliveries, died_ms, reason, history, body FROM dead"
+                   " WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
+    [ST_DIED] = "SELECT count(*) FROM dead WHERE id BETWEEN ?1 AND ?2 AND epoch = ?3",
+    /* CROSS JOIN: in the order of the index, each message once its state is found. */
+    [ST_DUE] = "SELECT m.id, m.legs, NULL, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries"
+               " FROM states s CROSS JOIN messages m ON m.id = s.id WHERE s.not_before_ms > 0"
+               " AND (s.not_before_ms, s.id) > (?1, ?2) AND s.not_before_ms <= ?3"
+               " ORDER BY s.not_before_ms, s.id LIMIT ?4",
+    [ST_NEXT_DUE] =
+        "SELECT not_before_ms FROM states WHERE not_before_ms > 0 AND (not_before_ms, id) > (?1, ?2)"
+        " ORDER BY not_before_ms, id LIMIT 1",
     [ST_CLIENT] = "SELECT number, first_id, stored FROM clients WHERE session = ?1",
     [ST_CLIENT_SET] =
         "UPDATE clients SET number = ?2, first_id = ?3, stored = ?4, at_h = ?5 WHERE session = ?1",
@@ -56,11 +73,13 @@ static const char *const statements_sql[STATEMENTS] = {
                         " (SELECT session FROM clients WHERE at_h < ?1 ORDER BY at_h LIMIT ?2)",
     [ST_LOAD] = "SELECT position FROM loads WHERE id = ?1",
     [ST_LOAD_SET] = "INSERT INTO loads VALUES(?1, ?2) ON CONFLICT(id) DO UPDATE SET position = ?2",
-    [ST_SCAN] = "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms"
-                " FROM messages m LEFT JOIN states s ON s.id = m.id"
-                " WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
-    [ST_FIND] = "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms"
-                " FROM messages m LEFT JOIN states s ON s.id = m.id WHERE m.id = ?1",
+    [ST_SCAN] =
+        "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries"
+        " FROM messages m LEFT JOIN states s ON s.id = m.id"
+        " WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
+    [ST_FIND] =
+        "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries"
+        " FROM messages m LEFT JOIN states s ON s.id = m.id WHERE m.id = ?1",
     [ST_FIND_DEAD] = "SELECT id, legs, body, done, bad, deliveries FROM dead WHERE id = ?1",
     [ST_OLDEST] = "SELECT body FROM messages ORDER BY id LIMIT 1",
     [ST_PAGES] = "PRAGMA page_count",
@@ -400,6 +419,7 @@ int outbox_open(outbox_t **ret, const char *path, const char *const *legs, size_
     o->look = legs_count == 0;
     o->bytes_max = max_bytes;
     buffer_init(&o->row);
+    buffer_init(&o->history);
     o->path = strdup(path);
     o->reserve_path = o->path ? sqlite3_mprintf("%s.reserve", path) : NULL;
     int r = o->reserve_path ? open_all(o, legs, legs_count) : outbox_error(o, SQLITE_NOMEM, "opening it");
@@ -447,6 +467,7 @@ void outbox_close(outbox_t **ref, bool clean)
     free(o->streams);
     free(o->deletes);
     buffer_done(&o->row);
+    buffer_done(&o->history);
     sqlite3_free(o->reserve_path);
     free(o->path);
     free(o);

@@ -58,9 +58,10 @@ void outbox_reserve_make(outbox_t *o)
 
 void outbox_reserve_free(outbox_t *o)
 {
-    o->reserve_bytes = 0;
-    if (!o->look)
+    /* Whoever only looks has made none, and leaves that of others alone. */
+    if (!o->look || o->reserve_bytes > 0)
         unlink(o->reserve_path);
+    o->reserve_bytes = 0;
 }
 
 static int64_t ask_pages(outbox_t *o, statement_t which)

@@ -292,7 +292,8 @@ static int open_parts(publisher_t *p, char *why)
     snprintf(why, WHY_BYTES, "out of memory");
     if (!p->delivery)
         return -ENOMEM;
-    r = backlog_init(&p->backlog, p->outbox, p->delivery, s->limits.ack_deadline_ms, p->start_ms);
+    r = backlog_init(&p->backlog, p->outbox, p->delivery, s->limits.ack_deadline_ms, p->start_ms,
+                     clock_wall_ms());
     if (r == 0)
         r = round_init(&p->round, p->outbox, p->delivery, &p->backlog, s->limits.ready_max);
     if (r == 0)
@@ -303,6 +304,8 @@ static int open_parts(publisher_t *p, char *why)
         r = clients_open(&p->clients, s, p->outbox, &p->round, &p->loop, status, p, why);
     if (r < 0)
         return r;
+    p->round.label = consumers_label;
+    p->round.label_arg = &p->consumers;
     if (s->log_messages) {
         p->round.inserted = log_insert;
         p->round.arg = p;

@@ -8,8 +8,7 @@ enum { DUMP_LEASES_MAX = 1000 };
 
 uint64_t report_died(const publisher_t *p)
 {
-    uint64_t now = outbox_dead(p->outbox);
-    return now > p->dead_at_start ? now - p->dead_at_start : 0;
+    return outbox_died(p->outbox);
 }
 
 static void fill_refused(const publisher_t *p, metrics_t *m)

@@ -4,7 +4,7 @@
 
 #include "publisher/publisher.h"
 
-/* Dead letters since the start, less those that were done after all. */
+/* Messages that died since the start, less those that were done or redriven after all. */
 uint64_t report_died(const publisher_t *p);
 /* What the outbox holds: backlog, dead, oldest_age_ms, outbox_bytes. */
 void report_outbox(outbox_t *outbox, metrics_t *m);

@@ -1,5 +1,6 @@
 #include "publisher/round.h"
 #include "common/runtime/clock.h"
+#include "publisher/round_events.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ int round_init(round_t *r, outbox_t *outbox, delivery_t *delivery, backlog_t *ba
     };
     buffer_init(&r->bodies);
     buffer_init(&r->texts);
+    buffer_init(&r->event);
     histogram_init(&r->counts.latency);
     return r->steps && r->codes ? 0 : -ENOMEM;
 }
@@ -32,6 +34,7 @@ void round_done(round_t *r)
     free(r->inserts);
     buffer_done(&r->bodies);
     buffer_done(&r->texts);
+    buffer_done(&r->event);
 }
 
 void round_time(round_t *r, int64_t now_ms, int64_t now_us, int64_t wall_ms)
@@ -109,10 +112,52 @@ int round_load(round_t *r, const char *load_id, uint64_t position)
     return round_fail(r, outbox_load_set(r->outbox, load_id, position));
 }
 
+/* --- dead letters --- */
+
+int round_redrive(round_t *r, uint64_t id, uint32_t deliveries)
+{
+    const event_t e = {.bit = EVENT_MESSAGE,
+                       .no = deliveries,
+                       .label = {"", 0},
+                       .since_ms = (uint64_t)r->wall_ms,
+                       .how = HOW_REDRIVEN,
+                       .text = {"", 0}};
+    if (delivery_has(r->delivery, id))
+        return -EAGAIN;
+    if (open_round(r) < 0)
+        return r->failed;
+    buffer_clear(&r->event);
+    event_write(&r->event, &e);
+    if (r->event.failed)
+        return round_fail(r, -ENOMEM);
+    /* It waits on disk for its turn: a delay that is over in a moment. */
+    int64_t due_ms = backlog_wall_ms(r->backlog, r->now_ms) + 1;
+    int error = outbox_redrive(r->outbox, id, r->event.data, r->event.len, due_ms);
+    r->redriven += error == 0;
+    return error == -ENOENT ? error : round_fail(r, error);
+}
+
+int round_purge(round_t *r, uint64_t id)
+{
+    if (delivery_has(r->delivery, id))
+        return -EAGAIN;
+    if (open_round(r) < 0)
+        return r->failed;
+    int error = outbox_purge(r->outbox, id);
+    r->purged += error == 0;
+    return error == -ENOENT ? error : round_fail(r, error);
+}
+
 /* --- steps --- */
 
-/* The table has no place even for a message that a step names. What the step reports as done is recorded on
- * disk all the same: it cannot be said again. */
+/* Delays must not jump with the wall clock; when something has died is for people. */
+static int64_t change_wall_ms(const round_t *r, const delivery_change_t *c)
+{
+    return c->kind == CHANGE_MARK ? backlog_wall_ms(r->backlog, r->now_ms) : r->wall_ms;
+}
+
+/* The table has no place even for a message that a step names, or none for one that waits so long. What the
+ * step reports as done is recorded on disk all the same: it cannot be said again. */
 static step_code_t settle_on_disk(round_t *r, const outbox_row_t *row, uint8_t done)
 {
     delivery_change_t c = {
@@ -121,14 +166,14 @@ static step_code_t settle_on_disk(round_t *r, const outbox_row_t *row, uint8_t d
         .done = row->done | (done & row->legs),
         .bad = row->bad & (uint8_t)~done,
         .deliveries = row->deliveries,
-        .wait_ms = row->wait_ms,
+        .wait_ms = outbox_wait_ms(row, backlog_wall_ms(r->backlog, r->now_ms)),
     };
     if (c.done == row->done)
         return STEP_STALE;
     if (c.done == row->legs)
         c.kind = CHANGE_DELETE;
     if (open_round(r) == 0)
-        round_fail(r, outbox_change(r->outbox, &c, r->wall_ms));
+        round_fail(r, outbox_change(r->outbox, &c, change_wall_ms(r, &c)));
     r->deleted_alone += c.kind == CHANGE_DELETE;
     return c.kind == CHANGE_DELETE ? STEP_DONE : STEP_STALE;
 }
@@ -139,7 +184,7 @@ static step_code_t find_and_stage(round_t *r, const round_step_t *s)
     int error = backlog_find(r->backlog, s->step.id, &row, r->now_ms);
     if (error == 0)
         return delivery_progress(r->delivery, s->session, &s->step, r->now_ms);
-    if (error == -ENOSPC)
+    if (error == -ENOSPC || error == -EAGAIN)
         return settle_on_disk(r, &row, s->step.done);
     if (error != -ENOENT)
         round_fail(r, error);
@@ -161,15 +206,17 @@ uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t 
     uint32_t place = r->steps_count++;
     round_step_t *step = &r->steps[place];
     *step = (round_step_t){
-        .step = {.id = row_id, .token = s->token, .done = s->done, .bad = s->bad, .op = s->op, .ms = s->ms},
+        .step = {.id = row_id,
+                 .token = s->token,
+                 .done = s->done,
+                 .bad = s->bad,
+                 .op = s->op,
+                 .ms = s->ms,
+                 .ref = place},
         .session = session,
     };
-    /* A reason is kept where it explains a failure. */
-    if (s->text.len > 0 && (s->bad != 0 || s->op == OP_NACK)) {
-        step->text_at = (uint32_t)r->texts.len;
-        step->text_len = (uint16_t)s->text.len;
-        buffer_append(&r->texts, s->text.bytes, s->text.len);
-    }
+    if (s->events_count > 0 || s->text.len > 0)
+        round_events_keep(r, step, s);
     stage(r, place);
     return place;
 }
@@ -191,24 +238,14 @@ static uint64_t dispatch_target(const round_t *r, bool writes)
     return head + r->dispatch_ahead;
 }
 
-static int write_notes(round_t *r, uint32_t first, uint32_t end)
-{
-    for (uint32_t i = first; i < end; i++) {
-        const round_step_t *s = &r->steps[i];
-        if (s->text_len == 0 || r->codes[i] == STEP_STALE || r->codes[i] == STEP_GONE || r->texts.failed)
-            continue;
-        int error = outbox_note(r->outbox, s->step.id, (const char *)r->texts.data + s->text_at, s->text_len);
-        if (error < 0 && error != -ENOENT)
-            return error;
-    }
-    return 0;
-}
-
 static int write_changes(round_t *r, const delivery_change_t *changes, size_t n)
 {
-    int error = open_round(r);
+    int error = 0;
     for (size_t i = 0; error == 0 && i < n; i++) {
-        error = outbox_change(r->outbox, &changes[i], r->wall_ms);
+        const delivery_change_t *c = &changes[i];
+        error = round_events_lease(r, i, c);
+        if (error == 0)
+            error = outbox_change(r->outbox, c, change_wall_ms(r, c));
         /* A row that is not there any more has nothing left to change. */
         if (error == -ENOENT)
             error = 0;
@@ -220,6 +257,8 @@ static void count_changes(round_t *r, const delivery_change_t *changes, size_t n
 {
     round_counts_t *c = &r->counts;
     c->acked += r->deleted_alone;
+    c->redriven += r->redriven;
+    c->purged += r->purged;
     for (size_t i = 0; i < n; i++) {
         c->acked += changes[i].kind == CHANGE_DELETE;
         c->died += changes[i].kind == CHANGE_BURY;
@@ -259,6 +298,7 @@ static void forget_round(round_t *r)
 {
     r->inserts_count = 0;
     r->deleted_alone = 0;
+    r->redriven = r->purged = 0;
     buffer_clear(&r->bodies);
 }
 
@@ -272,17 +312,21 @@ static void undo(round_t *r)
     forget_round(r);
 }
 
-/* All that is staged, with the notes of the steps first..end-1. */
+/* All that is staged, with the tries of the steps first..end-1, which come first: a dead letter takes them
+ * along. */
 static int commit_steps(round_t *r, uint32_t first, uint32_t end)
 {
     size_t n;
     const delivery_change_t *changes = delivery_staged(r->delivery, &n);
     uint64_t dispatch_to = dispatch_target(r, n > 0 || r->open);
     int error = r->failed;
-    if (error == 0 && (n > 0 || r->open || dispatch_to > 0)) {
-        error = write_changes(r, changes, n);
-        if (error == 0 && r->texts.len > 0)
-            error = write_notes(r, first, end);
+    bool tries = round_events_any(r, first, end);
+    if (error == 0 && (n > 0 || r->open || dispatch_to > 0 || tries)) {
+        error = open_round(r);
+        if (error == 0 && tries)
+            error = round_events_write(r, first, end);
+        if (error == 0)
+            error = write_changes(r, changes, n);
         if (error == 0 && dispatch_to > 0)
             error = outbox_dispatch(r->outbox, dispatch_to);
         if (error == 0) {
@@ -296,6 +340,8 @@ static int commit_steps(round_t *r, uint32_t first, uint32_t end)
     }
     int64_t committed_us = clock_us();
     count_changes(r, changes, n);
+    if (r->redriven > 0)
+        backlog_sleeps(r->backlog, r->now_ms);
     delivery_commit(r->delivery, r->now_ms, committed_us, &r->counts.latency);
     take_inserts(r);
     forget_round(r);

@@ -3,7 +3,8 @@
  *
  *   round_insert, round_client, round_load    new messages, and what is remembered of where they came from
  *   round_step                                what consumers report
- *   round_commit                              all of it or nothing; then the codes are good and CONFIRM may
+ *   round_redrive, round_purge                what becomes of dead letters
+ *   round_commit                              all of it or nothing; then the codes are good and answers may
  * go round_end                                 forgets the answers, for the next round
  *
  * A round that failed for want of space (-ENOSPC) is undone, but for the steps: a consumer waits for their
@@ -25,14 +26,16 @@ typedef struct {
 } round_insert_t;
 
 typedef struct {
-    delivery_step_t step;
+    delivery_step_t step; /* its ref is its place */
     uint16_t session;
+    bool assumed; /* the events are what is known without a record of the try */
     uint16_t text_len;
-    uint32_t text_at; /* in `texts` */
+    uint32_t text_at, events_at; /* in `texts` */
+    uint32_t events_len;
 } round_step_t;
 
 typedef struct {
-    uint64_t published, acked, died;
+    uint64_t published, acked, died, redriven, purged;
     uint64_t legs_done[LEGS_MAX];
     uint64_t redelivered;
     int64_t first_us, last_us; /* first message handed over (or settled), last one settled; 0: none */
@@ -57,7 +60,12 @@ typedef struct {
     uint32_t steps_count;
     uint32_t again_from;    /* steps before it are committed, of a round that is done again */
     uint32_t deleted_alone; /* without an entry in memory */
-    buffer_t texts;
+    uint32_t redriven, purged;
+    buffer_t texts; /* of the steps, and their events */
+    buffer_t event;
+    /* Who is meant by a session's name (delivery_session_name), for people; may be NULL. */
+    const char *(*label)(void *arg, uint32_t who);
+    void *label_arg;
     void (*inserted)(void *arg, const round_insert_t *insert,
                      const void *body); /* after the commit; may be NULL */
     void *arg;
@@ -80,6 +88,12 @@ int round_load(round_t *r, const char *load_id, uint64_t position);
 int round_fail(round_t *r, int error);
 /* Stages the step; its place among the codes. */
 uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t *s);
+
+/* Of a dead letter: 0; -EAGAIN a step of this round names it; -ENOENT there is none; else the round fails.
+ * `deliveries`: what it had lost. Steps come before these in a round: one that came after would see what is
+ * not committed. */
+int round_redrive(round_t *r, uint64_t id, uint32_t deliveries);
+int round_purge(round_t *r, uint64_t id);
 
 int round_commit(round_t *r);
 int round_again(round_t *r);

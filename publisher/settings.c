@@ -286,6 +286,7 @@ int settings_read(settings_t *ret, const config_t *c)
                 .ack_deadline_ms = config_int(c, "ack-deadline"),
                 .lease_cap_ms = config_int(c, "lease-cap"),
                 .max_deliveries = (uint32_t)config_int(c, "max-deliveries"),
+                .parked_max = (uint32_t)config_int(c, "window-max") / 2,
             },
         .batch = (uint32_t)config_int(c, "batch"),
         .outbox_max = config_int(c, "outbox-max"),

@@ -24,7 +24,7 @@ static inline void open_world(world_t *w)
     w->outbox = open_outbox(w->f);
     w->delivery = delivery_new(&w->limits, outbox_epoch(w->outbox));
     assert_non_null(w->delivery);
-    assert_int_equal(backlog_init(&w->backlog, w->outbox, w->delivery, 10000, w->now_ms), 0);
+    assert_int_equal(backlog_init(&w->backlog, w->outbox, w->delivery, 10000, w->now_ms, clock_wall_ms()), 0);
     assert_int_equal(round_init(&w->round, w->outbox, w->delivery, &w->backlog, AHEAD), 0);
     round_time(&w->round, w->now_ms, w->now_ms * 1000, clock_wall_ms());
     assert_int_equal(backlog_read(&w->backlog, 1000, true, w->now_ms), 0);

@@ -1,25 +1,8 @@
 /* Histories: nothing twice, never too long, and what they say of tries and reasons. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <string.h>
-
 #include "common/core/history.h"
+#include "tests/unit/event_fixture.h"
 
-static event_t a_try(uint8_t bit, uint32_t no, how_t how, const char *text)
-{
-    return (event_t){.bit = bit,
-                     .no = no,
-                     .label = {"worker-1", 8},
-                     .since_ms = 1000 + no,
-                     .took_ms = 5,
-                     .how = how,
-                     .text = {text, (uint32_t)strlen(text)}};
-}
+#include <errno.h>
 
 static int add(buffer_t *history, event_t e)
 {
@@ -33,13 +16,7 @@ static int add(buffer_t *history, event_t e)
 
 static event_t nth(const buffer_t *history, int n)
 {
-    reader_t r;
-    event_t e;
-    reader_init(&r, history->data, history->len);
-    for (int i = 0; i <= n; i++) {
-        assert_true(event_read(&r, &e));
-    }
-    return e;
+    return nth_event(history->data, history->len, n);
 }
 
 static const char *reason(const buffer_t *history, uint8_t bad, bool exhausted)

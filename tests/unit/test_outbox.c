@@ -22,7 +22,7 @@ static void insert_is_true_after_commit(void **state)
     assert_int_equal(row.legs, 3);
     assert_int_equal(row.done, 0);
     assert_int_equal(row.deliveries, 0);
-    assert_int_equal(row.wait_ms, 0);
+    assert_int_equal(row.not_before_ms, 0);
     assert_false(row.dead);
     assert_int_equal(row.body_len, 4);
     assert_int_equal(*(const uint8_t *)row.body, 1);
@@ -123,31 +123,22 @@ static void states_are_sparse_and_go_with_their_message(void **state)
 
 static void delays_never_grow(void **state)
 {
-    outbox_t *o = open_outbox(*state);
-    uint64_t first = insert_messages(o, 3);
+    enum { NOW_MS = 1000000, EARLIER_MS = 1000 };
+    fixture_t *f = *state;
+    outbox_t *o = open_outbox(f);
+    uint64_t first = insert_messages(o, 2);
     outbox_row_t row;
-    int64_t wall_ms = 0;
-    assert_int_equal(outbox_begin(o), 0);
-    /* The wall clock went back: a day of waiting would be left of a delay of 5 s. */
-    assert_int_equal(outbox_change(o, &(delivery_change_t){.id = first, .kind = CHANGE_MARK, .wait_ms = 5000},
-                                   INT64_C(100000) * 86400000),
-                     0);
-    /* And forward: it is over. */
-    assert_int_equal(
-        outbox_change(o, &(delivery_change_t){.id = first + 1, .kind = CHANGE_MARK, .wait_ms = 5000},
-                      wall_ms),
-        0);
-    assert_int_equal(outbox_change(o,
-                                   &(delivery_change_t){.id = first + 2, .kind = CHANGE_MARK, .wait_ms = 0},
-                                   INT64_C(100000) * 86400000),
-                     0);
-    assert_int_equal(outbox_commit(o), 0);
+    change_one(o, &(delivery_change_t){.id = first, .kind = CHANGE_MARK, .wait_ms = 5000}, NOW_MS);
+    change_one(o, &(delivery_change_t){.id = first + 1, .kind = CHANGE_MARK, .wait_ms = 0}, NOW_MS);
+    outbox_close(&o, true);
+    o = open_outbox(f);
     assert_int_equal(outbox_find(o, first, &row), 0);
-    assert_int_equal(row.wait_ms, 5000);
+    assert_int_equal(outbox_wait_ms(&row, NOW_MS), 5000);
+    assert_int_equal(outbox_wait_ms(&row, EARLIER_MS), 5000); /* the wall clock went back */
+    assert_int_equal(outbox_wait_ms(&row, NOW_MS + 4000), 1000);
+    assert_int_equal(outbox_wait_ms(&row, NOW_MS + 6000), 0);
     assert_int_equal(outbox_find(o, first + 1, &row), 0);
-    assert_int_equal(row.wait_ms, 0);
-    assert_int_equal(outbox_find(o, first + 2, &row), 0);
-    assert_int_equal(row.wait_ms, 0);
+    assert_int_equal(outbox_wait_ms(&row, EARLIER_MS), 0);
     outbox_close(&o, true);
 }
 
@@ -175,7 +166,7 @@ static void dead_letters(void **state)
     assert_int_equal(row.done, 1);
     assert_int_equal(row.bad, 2);
     assert_int_equal(row.deliveries, 1);
-    assert_int_equal(row.wait_ms, 0);
+    assert_int_equal(row.not_before_ms, 0);
     assert_int_equal(*(const uint8_t *)row.body, 1);
     /* A late leg is noted on it, and the last one takes it away, together with a living neighbour. */
     change_one(o, &(delivery_change_t){.id = first + 1, .kind = CHANGE_MARK, .done = 1, .bad = 0}, 0);
@@ -194,65 +185,6 @@ static void dead_letters(void **state)
     assert_int_equal(outbox_change(o, &(delivery_change_t){.id = first, .kind = CHANGE_BURY}, 0), -ENOENT);
     outbox_rollback(o);
     outbox_close(&o, true);
-}
-
-static void note(outbox_t *o, uint64_t id, const char *text, size_t len)
-{
-    assert_int_equal(outbox_begin(o), 0);
-    assert_int_equal(outbox_note(o, id, text, len), 0);
-    assert_int_equal(outbox_commit(o), 0);
-}
-
-static void notes_go_with_their_message(void **state)
-{
-    fixture_t *f = *state;
-    outbox_t *o = open_outbox(f);
-    uint64_t first = insert_messages(o, 2);
-    outbox_row_t row;
-    note(o, first, "one", 3);
-    note(o, first, "two\nlines", 9);
-    assert_int_equal(outbox_begin(o), 0);
-    assert_int_equal(outbox_note(o, first + 5, "who?", 4), -ENOENT);
-    outbox_rollback(o);
-    assert_int_equal(outbox_find(o, first, &row), 0); /* a note alone marks nothing */
-    assert_int_equal(row.done, 0);
-    assert_int_equal(row.deliveries, 0);
-    change_one(o, &(delivery_change_t){.id = first, .kind = CHANGE_MARK, .done = 2}, 0);
-    change_one(o, &(delivery_change_t){.id = first, .kind = CHANGE_BURY, .bad = 1}, 0);
-    note(o, first, "three", 5); /* and goes on among the dead */
-    change_one(o, &(delivery_change_t){.id = first + 1, .kind = CHANGE_BURY, .bad = 1}, 0);
-    note(o, first + 1, "late", 4);
-    outbox_close(&o, true);
-    assert_string_equal(ask_text(f->path, "SELECT history FROM dead ORDER BY id LIMIT 1"),
-                        "one\ntwo lines\nthree\n");
-    assert_string_equal(ask_text(f->path, "SELECT history FROM dead ORDER BY id DESC LIMIT 1"), "late\n");
-    assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM states"), 0);
-}
-
-static void a_history_keeps_4_kb(void **state)
-{
-    fixture_t *f = *state;
-    outbox_t *o = open_outbox(f);
-    uint64_t id = insert_messages(o, 1);
-    char text[2000];
-    memset(text, 'x', sizeof text);
-    for (int i = 0; i < 100; i++) {
-        int n = snprintf(text, 100, "note %d ", i);
-        text[n] = 'x';
-        note(o, id, text, 200);
-    }
-    outbox_close(&o, true);
-    assert_in_range(ask_sql(f->path, "SELECT length(history) FROM states"), 3700, 4096);
-    const char *history = ask_text(f->path, "SELECT history FROM states");
-    assert_int_equal(strncmp(history, "(80 earlier)\nnote 80 ", 21), 0);
-    assert_non_null(strstr(history, "\nnote 99 "));
-
-    o = open_outbox(f);
-    for (int i = 0; i < 10; i++)
-        note(o, id, text, sizeof text); /* cut to the 1024 bytes of a text */
-    outbox_close(&o, true);
-    assert_in_range(ask_sql(f->path, "SELECT length(history) FROM states"), 3000, 4096);
-    assert_int_equal(strncmp(ask_text(f->path, "SELECT history FROM states"), "(107 earlier)\nnote", 18), 0);
 }
 
 static void clients_are_remembered(void **state)
@@ -406,8 +338,6 @@ int main(void)
         TEST(states_are_sparse_and_go_with_their_message),
         TEST(delays_never_grow),
         TEST(dead_letters),
-        TEST(notes_go_with_their_message),
-        TEST(a_history_keeps_4_kb),
         TEST(clients_are_remembered),
         TEST(old_clients_are_forgotten),
         TEST(loads_have_positions),

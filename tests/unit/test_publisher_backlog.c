@@ -39,7 +39,7 @@ static world_t open_world(fixture_t *f, uint32_t table_max)
                                       .max_deliveries = 5};
     world_t w = {.outbox = crashed_outbox(f)};
     w.delivery = delivery_new(&limits, outbox_epoch(w.outbox));
-    assert_int_equal(backlog_init(&w.backlog, w.outbox, w.delivery, ACK_MS, NOW_MS), 0);
+    assert_int_equal(backlog_init(&w.backlog, w.outbox, w.delivery, ACK_MS, NOW_MS, clock_wall_ms()), 0);
     return w;
 }
 

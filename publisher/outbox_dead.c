@@ -1,0 +1,132 @@
+/* Dead letters: how a message becomes one, is looked at, becomes a message again, or goes for good. */
+#include "common/core/history.h"
+#include "publisher/outbox_internal.h"
+#include <errno.h>
+#include <string.h>
+
+static void bind_events(outbox_t *o, sqlite3_stmt *st, int column)
+{
+    sqlite3_bind_blob(st, column, o->history.data, (int)o->history.len, SQLITE_STATIC);
+}
+
+int outbox_bury(outbox_t *o, const delivery_change_t *c, int64_t wall_ms)
+{
+    sqlite3_stmt *st = o->statements[ST_BURY];
+    char reason[REASON_BYTES_MAX];
+    uint64_t tries;
+    int r = o->now.states > 0 ? outbox_history_read(o, ST_HISTORY, c->id, &tries) : -ENOENT;
+    if (r == -ENOENT)
+        buffer_clear(&o->history);
+    else if (r < 0)
+        return r;
+    size_t len = history_reason(o->history.data, o->history.len, c->bad, c->exhausted, c->deliveries, reason);
+    outbox_bind(o, ST_BURY, (uint64_t[]){c->id, c->done, c->bad, c->deliveries, (uint64_t)wall_ms, o->epoch},
+                6);
+    sqlite3_bind_text(st, 7, reason, (int)len, SQLITE_STATIC);
+    bind_events(o, st, 8);
+    r = outbox_run(o, ST_BURY, "burying a message");
+    if (r < 0)
+        return r;
+    if (sqlite3_changes(o->db) == 0)
+        return -ENOENT;
+    o->now.dead++;
+    o->now.died++;
+    o->dirty = true;
+    r = outbox_delete_run(o, ST_DELETE, c->id, c->id, &o->now.rows);
+    if (r == 0 && o->now.states > 0)
+        r = outbox_delete_run(o, ST_DELETE_STATES, c->id, c->id, &o->now.states);
+    return r;
+}
+
+/* Those among them that died since the start are dead no more. */
+static int forget_died(outbox_t *o, uint64_t first, uint64_t last)
+{
+    sqlite3_stmt *st = o->statements[ST_DIED];
+    if (o->now.died == 0)
+        return 0;
+    outbox_bind(o, ST_DIED, (uint64_t[]){first, last, o->epoch}, 3);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        o->now.died -= (uint64_t)sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW ? 0 : outbox_error(o, rc, "counting dead letters");
+}
+
+int outbox_delete_dead(outbox_t *o, uint64_t first, uint64_t last)
+{
+    int r = forget_died(o, first, last);
+    return r < 0 ? r : outbox_delete_run(o, ST_DELETE_DEAD, first, last, &o->now.dead);
+}
+
+int outbox_redrive(outbox_t *o, uint64_t id, const void *events, size_t len, int64_t wall_ms)
+{
+    uint64_t tries;
+    int r = outbox_history_read(o, ST_HISTORY_DEAD, id, &tries);
+    if (r == 0)
+        r = outbox_history_append(o, events, len);
+    if (r < 0)
+        return r;
+    outbox_bind(o, ST_REDRIVE, &id, 1);
+    r = outbox_run(o, ST_REDRIVE, "redriving a dead letter");
+    if (r < 0)
+        return r;
+    outbox_bind(o, ST_REDRIVE_STATE, (uint64_t[]){id, (uint64_t)wall_ms}, 2);
+    bind_events(o, o->statements[ST_REDRIVE_STATE], 3);
+    r = outbox_run(o, ST_REDRIVE_STATE, "redriving a dead letter");
+    if (r < 0)
+        return r;
+    o->now.rows++;
+    o->now.states++;
+    o->dirty = true;
+    return outbox_delete_dead(o, id, id);
+}
+
+int outbox_purge(outbox_t *o, uint64_t id)
+{
+    uint64_t before = o->now.dead;
+    int r = outbox_delete_run(o, ST_DELETE_DEAD, id, id, &o->now.dead);
+    o->dirty = true;
+    return r == 0 && o->now.dead == before ? -ENOENT : r;
+}
+
+static void read_letter(sqlite3_stmt *st, outbox_letter_t *ret)
+{
+    *ret = (outbox_letter_t){
+        .id = (uint64_t)sqlite3_column_int64(st, 0),
+        .legs = (uint8_t)sqlite3_column_int(st, 1),
+        .done = (uint8_t)sqlite3_column_int(st, 2),
+        .bad = (uint8_t)sqlite3_column_int(st, 3),
+        .deliveries = (uint32_t)sqlite3_column_int64(st, 4),
+        .died_ms = sqlite3_column_int64(st, 5),
+        .reason.bytes = (const char *)sqlite3_column_text(st, 6),
+        .reason.len = (uint32_t)sqlite3_column_bytes(st, 6),
+        .events = sqlite3_column_blob(st, 7),
+        .events_len = (uint32_t)sqlite3_column_bytes(st, 7),
+        .body = sqlite3_column_blob(st, 8),
+        .body_len = (uint32_t)sqlite3_column_bytes(st, 8),
+    };
+}
+
+int outbox_letters(outbox_t *o, uint64_t after, uint64_t up_to, size_t max,
+                   bool (*each)(void *arg, const outbox_letter_t *letter), void *arg)
+{
+    sqlite3_stmt *st = o->statements[ST_LETTERS];
+    int rc;
+
+    outbox_bind(o, ST_LETTERS, (uint64_t[]){after, up_to > INT64_MAX ? INT64_MAX : up_to, max}, 3);
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        outbox_letter_t letter;
+        read_letter(st, &letter);
+        if (!each(arg, &letter)) {
+            rc = SQLITE_DONE;
+            break;
+        }
+    }
+    sqlite3_reset(st);
+    return rc == SQLITE_DONE ? 0 : outbox_error(o, rc, "reading dead letters");
+}
+
+uint64_t outbox_died(const outbox_t *o)
+{
+    return o->committed.died;
+}
