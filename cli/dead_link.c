@@ -1,10 +1,12 @@
-#include "cli/command.h"
+#include "cli/announced.h"
 #include "cli/dead.h"
+#include "cli/files.h"
 #include "common/core/message.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/log.h"
 #include "common/runtime/signals.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,20 +32,40 @@ static bool told_to_stop(void *arg)
     return link->stopped;
 }
 
+/* Where the letters of a directory are served: by the `mandrill up` that runs over it, or by a publisher of
+ * our own. NULL: told. */
+static const char *serve_dir(dead_link_t *link, const char *dir, announced_t *up)
+{
+    char outbox[PATH_MAX];
+    announced_read(up, dir);
+    if (up->clients[0])
+        return up->clients;
+    snprintf(outbox, sizeof(outbox), "%s/outbox.db", dir);
+    pid_t owner = up->owner ? up->owner : lock_owner(outbox);
+    if (owner != 0) {
+        fprintf(stderr,
+                "mandrill dead: %s is in use by process %ld: --clients EP asks a publisher that runs\n",
+                outbox, (long)owner);
+        return NULL;
+    }
+    return maintain_open(&link->maintain, dir, told_to_stop, link) == 0 ? maintain_endpoint(link->maintain)
+                                                                        : NULL;
+}
+
 int dead_link_open(dead_link_t *link, const dead_settings_t *settings)
 {
     char why[WHY_BYTES] = "out of memory";
     const char *endpoint = settings->endpoint;
+    announced_t up;
     *link = (dead_link_t){.settings = settings, .signals_fd = signals_open()};
     if (link->signals_fd < 0) {
         log_error("signals can't be read: %s", strerror(-link->signals_fd));
         return -1;
     }
-    if (settings->data_dir) {
-        if (maintain_open(&link->maintain, settings->data_dir, told_to_stop, link) < 0)
-            return -1;
-        endpoint = maintain_endpoint(link->maintain);
-    }
+    if (settings->data_dir)
+        endpoint = serve_dir(link, settings->data_dir, &up);
+    if (!endpoint)
+        return -1;
     if (letters_open(&link->letters, endpoint, settings->timeout_ms, why) == 0)
         return 0;
     fprintf(stderr, "mandrill dead: %s\n", why);

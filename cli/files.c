@@ -21,6 +21,23 @@ int dir_remove(const char *path)
     return rmdir(path) == 0 ? 0 : -errno;
 }
 
+/* Who holds it; 0: nobody, or it is not known. */
+static pid_t owner_of(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+}
+
+pid_t lock_owner(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    pid_t owner = owner_of(fd);
+    close(fd);
+    return owner;
+}
+
 int lock_take(const char *path, pid_t *ret_owner)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -33,7 +50,7 @@ int lock_take(const char *path, pid_t *ret_owner)
     int r = -errno;
     if (r == -EACCES || r == -EAGAIN) {
         r = -EBUSY;
-        *ret_owner = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+        *ret_owner = owner_of(fd);
     }
     close(fd);
     return r;

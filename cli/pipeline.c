@@ -20,7 +20,8 @@ enum {
     READY_MS_MAX = 60000,
     /* More than what the children are told: they end by themselves first. */
     GRACE_MS = 5000,
-    HURRY_MS = 1000, /* for closing files, and for the last report */
+    /* For closing files, the last report, and the second in which a worker's goodbye may be answered. */
+    HURRY_MS = 2000,
     ENDPOINT_BYTES = 160,
     EXIT_MISUSED = 2, /* of every program: flags or configuration that it does not understand */
 };

@@ -4,9 +4,11 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
-static void print_head(FILE *out, const char *name, const json_t *report)
+static void print_head(FILE *out, const char *name, const json_t *report, const char *endpoint)
 {
     fprintf(out, "%s %s", name, report_text(report, "version", "?"));
+    if (endpoint)
+        fprintf(out, " at %s", endpoint);
     char text[HUMAN_TEXT];
     if (report_at(report, "uptime_ms"))
         fprintf(out, ", up %s", human_duration(report_int(report, "uptime_ms", 0), text));
@@ -48,10 +50,10 @@ static void print_refused(FILE *out, const json_t *report)
         fputc('\n', out);
 }
 
-static void print_publisher(FILE *out, const json_t *p)
+static void print_publisher(FILE *out, const json_t *p, const char *dead_command)
 {
     char text[HUMAN_TEXT];
-    print_head(out, "publisher", p);
+    print_head(out, "publisher", p, NULL);
     print_label(out, "backlog");
     fprintf(out, "%-10" PRId64, report_int(p, "backlog", 0));
     if (report_int(p, "backlog", 0) > 0)
@@ -67,7 +69,16 @@ static void print_publisher(FILE *out, const json_t *p)
         print_count(out, "published", p, "published", "rate.published");
     if (report_at(p, "acked"))
         print_count(out, "acked", p, "acked", "rate.acked");
-    print_count(out, "dead", p, "dead", NULL);
+    print_label(out, "dead");
+    if (report_int(p, "dead", 0) > 0)
+        fprintf(out, "%-10" PRId64 " see: %s\n", report_int(p, "dead", 0), dead_command);
+    else
+        fprintf(out, "0\n");
+    if (report_int(p, "suspects", 0) > 0) {
+        print_label(out, "suspects");
+        fprintf(out, "%-10" PRId64 " each was out when two or more consumers were lost\n",
+                report_int(p, "suspects", 0));
+    }
     if (report_at(p, "redelivered"))
         print_count(out, "redelivered", p, "redelivered", NULL);
     if (report_int(p, "load.total", 0) > 0) {
@@ -100,11 +111,12 @@ static void print_leg(FILE *out, const char *leg, const json_t *w)
             report_int(w, "retries", 0));
 }
 
-static void print_consumer(FILE *out, const json_t *c)
+/* `endpoint` tells several apart; NULL: there is one. */
+static void print_consumer(FILE *out, const json_t *c, const char *endpoint)
 {
     const char *leg;
     json_t *workers;
-    print_head(out, "consumer", c);
+    print_head(out, "consumer", c, endpoint);
     print_label(out, "in flight");
     fprintf(out, "%-10" PRId64 " window %" PRId64 "\n", report_int(c, "held", 0), report_int(c, "window", 0));
     print_count(out, "consumed", c, "consumed", "rate.consumed");
@@ -120,12 +132,26 @@ static void print_consumer(FILE *out, const json_t *c)
     json_object_foreach(legs, leg, workers) print_leg(out, leg, workers);
 }
 
-void status_table(FILE *out, const json_t *publisher, const json_t *consumer)
+void status_table(FILE *out, const status_view_t *view)
 {
-    if (publisher)
-        print_publisher(out, publisher);
-    if (publisher && consumer)
-        fputc('\n', out);
-    if (consumer)
-        print_consumer(out, consumer);
+    bool any = view->publisher != NULL;
+    size_t shown = 0;
+    if (any)
+        print_publisher(out, view->publisher, view->dead_command);
+    for (size_t i = 0; i < view->consumers_count; i++) {
+        if (!view->consumers[i])
+            continue;
+        if (any)
+            fputc('\n', out);
+        print_consumer(out, view->consumers[i], view->consumers_count > 1 ? view->endpoints[i] : NULL);
+        any = true;
+        shown++;
+    }
+    int64_t connected = view->publisher ? report_int(view->publisher, "consumers", 0) : 0;
+    if (connected > (int64_t)shown && shown > 0)
+        fprintf(out,
+                "\n%" PRId64
+                " consumers are connected, %zu shown: --control EP for each, or --data DIR of the "
+                "`mandrill up`\n",
+                connected, shown);
 }

@@ -23,8 +23,8 @@ void summary_write(const summary_t *s, FILE *out)
         fprintf(out, "%" PRIu64 " message%s of an earlier run %s there already\n", s->leftover,
                 plural(s->leftover), s->leftover == 1 ? "was" : "were");
     if (c->dead > 0)
-        fprintf(out, "%" PRIu64 " dead letter%s kept in %s/outbox.db\n", c->dead, plural(c->dead),
-                s->data_dir);
+        fprintf(out, "%" PRIu64 " dead letter%s kept in %s/outbox.db; see: mandrill dead list --data %s\n",
+                c->dead, plural(c->dead), s->data_dir, s->data_dir);
     if (s->backlog > 0)
         fprintf(out,
                 "%" PRIu64 " message%s not finished: kept in %s/outbox.db, the next run over it goes on\n",

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 static char page[8192];
+static size_t consumers_asked = 1;
 
 static const char *table(const char *publisher, const char *consumer)
 {
@@ -16,7 +17,13 @@ static const char *table(const char *publisher, const char *consumer)
     assert_true((p != NULL) == (publisher != NULL) && (c != NULL) == (consumer != NULL));
     memset(page, 0, sizeof(page));
     FILE *f = fmemopen(page, sizeof(page), "w");
-    status_table(f, p, c);
+    const json_t *const consumers[] = {c, NULL, c};
+    const status_view_t view = {.publisher = p,
+                                .consumers = consumers,
+                                .endpoints = (const char *const[]){"ep-1", "ep-2", "ep-3"},
+                                .consumers_count = c ? consumers_asked : 0,
+                                .dead_command = "mandrill dead list"};
+    status_table(f, &view);
     fclose(f);
     json_decref(p);
     json_decref(c);
@@ -34,7 +41,7 @@ static void a_running_publisher(void **state)
     (void)state;
     table("{\"role\":\"publisher\",\"version\":\"1.2\",\"uptime_ms\":192000,\"published\":12000,\"acked\":"
           "10796,"
-          "\"dead\":3,\"backlog\":1204,\"ready\":900,\"leased\":300,\"parked\":4,\"limbo\":0,"
+          "\"dead\":3,\"suspects\":4,\"backlog\":1204,\"ready\":900,\"leased\":300,\"parked\":4,\"limbo\":0,"
           "\"oldest_age_ms\":12300,\"outbox_bytes\":12897484,\"outbox_max_bytes\":10737418240,"
           "\"consumers\":1,\"credit\":788,\"redelivered\":2,\"rate\":{\"published\":210,\"acked\":208.25},"
           "\"refused\":{\"body\":5,\"gap\":0,\"full\":1},\"load\":{\"position\":12000,\"total\":20000},"
@@ -45,7 +52,8 @@ static void a_running_publisher(void **state)
     assert_has("ready 900, leased 300, waiting 4, unsure 0\n");
     assert_has("  published   12000      210.0/s\n");
     assert_has("  acked       10796      208.2/s\n");
-    assert_has("  dead        3");
+    assert_has("  dead        3          see: mandrill dead list\n");
+    assert_has("  suspects    4          each was out when two or more consumers were lost\n");
     assert_has("  load        12000 of 20000\n");
     assert_has("  outbox      12.3 MiB of 10.0 GiB\n");
     assert_has("  consumers   1          credit 788\n");
@@ -59,7 +67,7 @@ static void an_idle_outbox_tells_what_it_can(void **state)
     table("{\"role\":\"publisher\",\"version\":\"1.2\",\"backlog\":0,\"dead\":1,\"outbox_bytes\":500}", NULL);
     assert_string_equal(page, "publisher 1.2\n"
                               "  backlog     0         \n"
-                              "  dead        1         \n"
+                              "  dead        1          see: mandrill dead list\n"
                               "  outbox      500 bytes\n");
 }
 
@@ -90,6 +98,20 @@ static void both_are_told_apart(void **state)
     assert_string_equal(page, "");
 }
 
+static void consumers_that_are_not_shown_are_told_of(void **state)
+{
+    (void)state;
+    const char *publisher = "{\"version\":\"1\",\"consumers\":3,\"credit\":0}";
+    consumers_asked = 3; /* the second has not answered */
+    table(publisher, "{\"version\":\"2\"}");
+    assert_non_null(strstr(strstr(page, "\n\nconsumer 2 at ep-1\n") + 1, "\n\nconsumer 2 at ep-3\n"));
+    assert_has(
+        "\n3 consumers are connected, 2 shown: --control EP for each, or --data DIR of the `mandrill up`\n");
+    consumers_asked = 1;
+    table("{\"version\":\"1\",\"consumers\":1}", "{\"version\":\"2\"}");
+    assert_null(strstr(page, "shown"));
+}
+
 static void values_of_another_type_do_no_harm(void **state)
 {
     (void)state;
@@ -106,6 +128,7 @@ int main(void)
         cmocka_unit_test(an_idle_outbox_tells_what_it_can),
         cmocka_unit_test(a_consumer_has_a_row_for_each_leg),
         cmocka_unit_test(both_are_told_apart),
+        cmocka_unit_test(consumers_that_are_not_shown_are_told_of),
         cmocka_unit_test(values_of_another_type_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

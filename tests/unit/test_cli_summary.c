@@ -39,7 +39,7 @@ static void what_stays_and_what_was_there_is_told(void **state)
                         "4.00 s, 2.8 messages/s\n"
                         "90 of the load were not published\n"
                         "5 messages of an earlier run were there already\n"
-                        "1 dead letter kept in d/outbox.db\n"
+                        "1 dead letter kept in d/outbox.db; see: mandrill dead list --data d\n"
                         "3 messages not finished: kept in d/outbox.db, the next run over it goes on\n");
 }
 
