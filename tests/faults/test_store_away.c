@@ -1,0 +1,69 @@
+/* A save worker's store that takes nothing: locked by somebody for longer than all tries would take, or on a
+ * disk that is full. No try is counted, nothing is given up, and all is saved when it is back. */
+#include "tests/support/load.h"
+#include "tests/support/pipeline.h"
+#include "tests/support/trial.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HOSTS = 200, AWAY_MS = 1500, LONG_AWAY_MS = 15 * 60 * 1000 };
+
+static unsigned away_ms = AWAY_MS;
+
+/* Two tries 10 ms apart, and two deliveries: whatever were counted would be used up at once. */
+static void start_impatient(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS])
+{
+    programs[PART_PUBLISHER] = start_publisher(rig, 0, ARGS("--ack-deadline", "2s", "--max-deliveries", "2"));
+    programs[PART_CONSUMER] = start_consumer(rig, 0, 1,
+                                             ARGS("--max-tries", "2", "--backoff", "10ms", "--backoff-max",
+                                                  "10ms", "--extend", "600ms", "--extend-every", "400ms"));
+    start_sturdy_workers(rig, programs, 1);
+}
+
+static sqlite3 *lock(const char *path)
+{
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(db, WAIT_MS), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+static void test_locked_for_long(void **state)
+{
+    rig_t *rig = *state;
+    trial_t *t = rig_alloc(rig, sizeof *t);
+    char database[TEST_PATH_MAX];
+
+    trial_load(t, rig);
+    start_impatient(rig, t->programs);
+    trial_publish(t, HOSTS);
+    sqlite3 *db = lock(rig_path(rig, "saved-0.db", database));
+    int64_t before = saved(rig, 0);
+    trial_publish(t, HOSTS);
+    /* The restarts go on meanwhile. */
+    trial_last(t, away_ms);
+    assert_int_equal(saved(rig, 0), before);
+    assert_true(status_number(rig, "control-0", "workers.restart.done") >
+                status_number(rig, "control-0", "workers.save.done"));
+    assert_int_equal(status_number(rig, "control-0", "workers.save.retries"), 0);
+    assert_int_equal(status_number(rig, "control-0", "workers.save.bad"), 0);
+    int64_t back_ms = test_now_ms();
+    sqlite3_close(db);
+    TRIAL_WAIT(t, saved(rig, 0) > before);
+    figures_recovered(&t->figures, test_now_ms() - back_ms);
+    t->figures.cycles++;
+    trial_end(t, "store locked for longer than all tries");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {RIG_TESTS(test_locked_for_long)};
+
+    if (argc > 1 && strcmp(argv[1], "long") == 0)
+        away_ms = LONG_AWAY_MS;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
