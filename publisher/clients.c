@@ -90,8 +90,8 @@ static int publish_new(clients_t *c, uint32_t client, const publish_t *p, int n)
 {
     uint64_t first_id = 0;
     uint32_t refused = 0;
-    if (c->draining)
-        return refuse_frame(c, client, ERR_DRAINING, "the publisher is stopping");
+    if (c->closed)
+        return refuse_frame(c, client, ERR_DRAINING, c->closed);
     if (!outbox_has_room(c->outbox)) {
         c->refused_full++;
         return refuse_frame(c, client, ERR_FULL, "the outbox or its disk is full");
@@ -153,6 +153,7 @@ static int on_frame(void *arg, uint32_t client, int command, const frame_t *fram
     clients_t *c = arg;
     return command == CMD_PUBLISH  ? take_publish(c, client, frame)
            : command == CMD_STATUS ? take_status(c, client, frame)
+           : command == CMD_DEAD   ? letters_take(&c->letters, c->server, client, frame)
                                    : -ENOSYS;
 }
 
@@ -161,8 +162,16 @@ bool clients_receive(clients_t *c)
     return server_receive(c->server, RECORDS_MAX);
 }
 
+void clients_refuse(clients_t *c, const char *why, bool letters)
+{
+    c->closed = why;
+    if (letters)
+        c->letters.closed = why;
+}
+
 void clients_answer(clients_t *c, unsigned code, const char *why)
 {
+    letters_answer(&c->letters, c->server, code, why);
     for (uint32_t i = 0; i < c->answers_count; i++) {
         const confirm_answer_t *a = &c->answers[i];
         if (code != 0) {
@@ -206,7 +215,8 @@ int clients_open(clients_t *c, const settings_t *s, outbox_t *outbox, round_t *r
     c->bodies = malloc(RECORDS_MAX * sizeof *c->bodies);
     c->refusals = malloc(RECORDS_MAX * sizeof *c->refusals);
     c->answers = malloc(ANSWERS_MAX * sizeof *c->answers);
-    if (!c->bodies || !c->refusals || !c->answers) {
+    int r = letters_open(&c->letters, outbox, round);
+    if (r < 0 || !c->bodies || !c->refusals || !c->answers) {
         snprintf(why, WHY_BYTES, "out of memory");
         return -ENOMEM;
     }
@@ -218,6 +228,7 @@ int clients_open(clients_t *c, const settings_t *s, outbox_t *outbox, round_t *r
 void clients_close(clients_t *c, int linger_ms)
 {
     server_close(&c->server, linger_ms);
+    letters_close(&c->letters);
     free(c->bodies);
     free(c->refusals);
     free(c->answers);

@@ -19,15 +19,14 @@ enum {
 /* The row that an id names; 0: none of ours. */
 static uint64_t row_of(const consumers_t *c, message_id_t id)
 {
-    uint32_t epoch = id.stream == c->stream ? c->epoch : outbox_stream_epoch(c->outbox, id.stream);
-    return epoch == 0 ? 0 : ((uint64_t)epoch << EPOCH_SHIFT) + id.seq;
+    return id.stream == c->stream ? ((uint64_t)c->epoch << EPOCH_SHIFT) + id.seq
+                                  : outbox_row_of(c->outbox, id);
 }
 
 static message_id_t id_of(const consumers_t *c, uint64_t row)
 {
-    uint32_t epoch = (uint32_t)(row >> EPOCH_SHIFT);
-    return (message_id_t){.stream = epoch == c->epoch ? c->stream : outbox_stream(c->outbox, epoch),
-                          .seq = row & SEQ_MAX};
+    return row >> EPOCH_SHIFT == c->epoch ? (message_id_t){.stream = c->stream, .seq = row & SEQ_MAX}
+                                          : outbox_id(c->outbox, row);
 }
 
 /* --- sessions --- */

@@ -3,16 +3,19 @@
 #include "common/runtime/log.h"
 #include "common/runtime/signals.h"
 #include "publisher/inspect.h"
+#include "publisher/maintain.h"
 #include "publisher/publisher.h"
 #include <errno.h>
 #include <string.h>
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-static int run_inspect(const settings_t *settings)
+static int run_idle(const settings_t *settings, const config_t *config, int signals_fd)
 {
     char why[WHY_BYTES] = "";
-    if (inspect(settings->outbox, why) == 0)
+    int r =
+        config_flag(config, "inspect") ? inspect(settings->outbox, why) : maintain(settings, signals_fd, why);
+    if (r == 0)
         return EXIT_OK;
     log_error("%s", why);
     return EXIT_FAILED;
@@ -50,8 +53,9 @@ int main(int argc, char **argv)
     log_level_parse(config_text(config, "log-level"), &level);
     log_open("publisher", level);
     int code = settings_read(&settings, config) < 0 ? EXIT_USAGE : EXIT_OK;
-    if (code == EXIT_OK && mode == CONFIG_RUN && config_flag(config, "inspect")) {
-        code = run_inspect(&settings);
+    bool idle = config_flag(config, "inspect") || config_flag(config, "maintain");
+    if (code == EXIT_OK && mode == CONFIG_RUN && idle) {
+        code = run_idle(&settings, config, signals_fd);
     } else if (code == EXIT_OK && mode == CONFIG_RUN) {
         /* The default folder is the program's own business, any other the user's. When it cannot be made,
          * opening the outbox says why. */

@@ -62,6 +62,16 @@ void outbox_close(outbox_t **o, bool clean);
 uint32_t outbox_epoch(const outbox_t *o);
 uint64_t outbox_stream(const outbox_t *o, uint32_t epoch);        /* 0: no such epoch */
 uint32_t outbox_stream_epoch(const outbox_t *o, uint64_t stream); /* 0: not ours */
+/* The id of a row, and the row of an id; 0: none of ours. */
+static inline message_id_t outbox_id(const outbox_t *o, uint64_t row)
+{
+    return (message_id_t){.stream = outbox_stream(o, (uint32_t)(row >> EPOCH_SHIFT)), .seq = row & SEQ_MAX};
+}
+static inline uint64_t outbox_row_of(const outbox_t *o, message_id_t id)
+{
+    uint32_t epoch = id.stream == 0 ? 0 : outbox_stream_epoch(o, id.stream);
+    return epoch == 0 ? 0 : ((uint64_t)epoch << EPOCH_SHIFT) + id.seq;
+}
 uint8_t outbox_legs(const outbox_t *o,
                     const char *const **ret_names); /* mask of what new messages get; names by bit */
 uint64_t outbox_dispatched_to(const outbox_t *o);   /* as committed */

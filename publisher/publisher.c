@@ -34,7 +34,7 @@ static void begin_drain(publisher_t *p)
              (long long)p->settings->drain_ms);
     p->draining = true;
     p->drain_until_ms = p->loop.now_ms + p->settings->drain_ms;
-    p->clients.draining = true;
+    clients_refuse(&p->clients, "the publisher is stopping", true);
     sources_stop(&p->sources);
 }
 

@@ -211,9 +211,7 @@ static void dump_lease(void *arg, uint64_t id, uint16_t session, int64_t deadlin
     char text[MESSAGE_ID_TEXT];
     if (d->leases++ >= DUMP_LEASES_MAX)
         return;
-    message_id_t name = {.stream = outbox_stream(p->outbox, (uint32_t)(id >> EPOCH_SHIFT)),
-                         .seq = id & SEQ_MAX};
-    message_id_format(name, text);
+    message_id_format(outbox_id(p->outbox, id), text);
     log_info("leased %s to consumer %d, %lld ms left, legs done %02x", text,
              session == DELIVERY_NO_SESSION ? -1 : session, (long long)(deadline_ms - p->loop.now_ms), done);
 }

@@ -122,6 +122,7 @@ int round_redrive(round_t *r, uint64_t id, uint32_t deliveries)
                        .since_ms = (uint64_t)r->wall_ms,
                        .how = HOW_REDRIVEN,
                        .text = {"", 0}};
+    assert(!r->undone);
     if (delivery_has(r->delivery, id))
         return -EAGAIN;
     if (open_round(r) < 0)
@@ -134,18 +135,19 @@ int round_redrive(round_t *r, uint64_t id, uint32_t deliveries)
     int64_t due_ms = backlog_wall_ms(r->backlog, r->now_ms) + 1;
     int error = outbox_redrive(r->outbox, id, r->event.data, r->event.len, due_ms);
     r->redriven += error == 0;
-    return error == -ENOENT ? error : round_fail(r, error);
+    return error == -ENOENT ? 0 : round_fail(r, error);
 }
 
 int round_purge(round_t *r, uint64_t id)
 {
+    assert(!r->undone);
     if (delivery_has(r->delivery, id))
         return -EAGAIN;
     if (open_round(r) < 0)
         return r->failed;
     int error = outbox_purge(r->outbox, id);
     r->purged += error == 0;
-    return error == -ENOENT ? error : round_fail(r, error);
+    return error == -ENOENT ? 0 : round_fail(r, error);
 }
 
 /* --- steps --- */
@@ -308,6 +310,7 @@ static void undo(round_t *r)
         outbox_rollback(r->outbox);
     r->open = false;
     r->failed = 0;
+    r->undone = r->steps_count > 0;
     delivery_rollback(r->delivery);
     forget_round(r);
 }
@@ -371,5 +374,6 @@ int round_again(round_t *r)
 void round_end(round_t *r)
 {
     r->steps_count = r->again_from = 0;
+    r->undone = false;
     buffer_clear(&r->texts);
 }

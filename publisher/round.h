@@ -58,6 +58,7 @@ typedef struct {
     round_step_t *steps;
     uint8_t *codes; /* step_code_t, in the order of the steps */
     uint32_t steps_count;
+    bool undone;            /* its steps wait to be done again */
     uint32_t again_from;    /* steps before it are committed, of a round that is done again */
     uint32_t deleted_alone; /* without an entry in memory */
     uint32_t redriven, purged;
@@ -89,9 +90,9 @@ int round_fail(round_t *r, int error);
 /* Stages the step; its place among the codes. */
 uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t *s);
 
-/* Of a dead letter: 0; -EAGAIN a step of this round names it; -ENOENT there is none; else the round fails.
- * `deliveries`: what it had lost. Steps come before these in a round: one that came after would see what is
- * not committed. */
+/* Of a dead letter: 0, also when there is none any more; -EAGAIN a step of this round names it; else the
+ * round fails. `deliveries`: what it had lost. Steps come before these in a round, and not while it is
+ * `undone`: one that came after would see what is not committed. */
 int round_redrive(round_t *r, uint64_t id, uint32_t deliveries);
 int round_purge(round_t *r, uint64_t id);
 

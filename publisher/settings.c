@@ -135,6 +135,11 @@ static const config_option_t options[] = {
      .type = CONFIG_FLAG,
      .fallback = "false",
      .help = "only print what the outbox holds, as JSON; no publisher may run over it"},
+    {.name = "maintain",
+     .type = CONFIG_FLAG,
+     .fallback = "false",
+     .help =
+         "only serve clients the outbox's dead letters, until it is stopped; no publisher may run over it"},
     {.name = "log-messages", .type = CONFIG_FLAG, .fallback = "false", .help = "a log line for each message"},
 };
 
@@ -269,6 +274,15 @@ static int read_legs(settings_t *s, const config_t *c)
     return 0;
 }
 
+static int read_idle(const config_t *c)
+{
+    static const char *const others[] = {"inspect", "load", "from", "stay"};
+    for (size_t i = 0; config_flag(c, "maintain") && i < sizeof others / sizeof others[0]; i++)
+        if (is_flag(c, others[i]))
+            return tell(c, others[i], "does not go with --maintain");
+    return 0;
+}
+
 int settings_read(settings_t *ret, const config_t *c)
 {
     static const char *const kinds[] = {"text", "json", "none"};
@@ -305,6 +319,8 @@ int settings_read(settings_t *ret, const config_t *c)
         r = read_from(&s, c);
     if (r == 0)
         r = read_size(&s, c);
+    if (r == 0)
+        r = read_idle(c);
     if (r == 0)
         *ret = s;
     return r;

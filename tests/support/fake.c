@@ -30,6 +30,7 @@ static void greet(fake_t *f, role_t role, uint32_t window)
     f->hello.role = role;
     f->hello.session = clock_random_id();
     f->hello.window = window;
+    snprintf(f->hello.label, sizeof f->hello.label, FAKE_LABEL);
     say_hello(f);
     fake_recv(f, CMD_WELCOME);
 }
@@ -197,7 +198,12 @@ void fake_take(fake_t *f, delivery_record_t *ret, unsigned n)
 step_code_t fake_step(fake_t *f, const delivery_record_t *d, uint8_t done, uint8_t bad, step_op_t op,
                       int64_t ms)
 {
-    const step_t step = {.id = d->id, .token = d->token, .done = done, .bad = bad, .op = op, .ms = ms};
+    return fake_say(f,
+                    &(step_t){.id = d->id, .token = d->token, .done = done, .bad = bad, .op = op, .ms = ms});
+}
+
+step_code_t fake_say(fake_t *f, const step_t *step)
+{
     const uint8_t *codes = NULL;
     uint64_t no = f->next_no++, settled = 0;
     buffer_t b;
@@ -205,7 +211,7 @@ step_code_t fake_step(fake_t *f, const delivery_record_t *d, uint8_t done, uint8
 
     buffer_init(&b);
     progress_begin(&batch, &b, no);
-    progress_add(&batch, &step);
+    progress_add(&batch, step);
     batch_end(&batch);
     fake_send_buffer(f, &b);
     buffer_done(&b);
@@ -272,6 +278,24 @@ void fake_publish(fake_t *f, uint64_t session, uint64_t number, const char *pref
     fake_send_buffer(f, &b);
     buffer_done(&body);
     buffer_done(&b);
+}
+
+int fake_dead(fake_t *f, const dead_t *d, buried_t *ret, letter_t ret_letters[static LETTERS_MAX])
+{
+    dead_t dead = *d;
+    buffer_t b;
+
+    dead.version = PROTO_VERSION;
+    dead.number = f->next_no++;
+    buffer_init(&b);
+    encode_dead(&b, &dead);
+    fake_send_buffer(f, &b);
+    buffer_done(&b);
+    fake_recv(f, CMD_BURIED);
+    int n = decode_buried(f->room->frame, f->len, ret, ret_letters);
+    assert_true(n >= 0);
+    assert_int_equal(ret->number, dead.number);
+    return n;
 }
 
 void fake_confirm(fake_t *f, confirm_t *ret)

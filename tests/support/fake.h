@@ -31,6 +31,8 @@ typedef struct {
     fake_room_t *room; /* the rig's */
 } fake_t;
 
+#define FAKE_LABEL "fake:1"
+
 void fake_raw(fake_t *f, rig_t *rig, const char *endpoint);
 /* Both have been welcomed when they return. */
 void fake_consumer(fake_t *f, rig_t *rig, const char *endpoint, uint32_t window);
@@ -57,6 +59,8 @@ void fake_take(fake_t *f, delivery_record_t *ret, unsigned n);
 /* One step, and the byte that SETTLED says about it. */
 step_code_t fake_step(fake_t *f, const delivery_record_t *d, uint8_t done, uint8_t bad, step_op_t op,
                       int64_t ms);
+/* The same of a whole step. */
+step_code_t fake_say(fake_t *f, const step_t *step);
 /* Whether it is given a task within the time. */
 bool fake_tasked(fake_t *f, int timeout_ms);
 /* Takes the next n tasks. */
@@ -67,6 +71,8 @@ void fake_result(fake_t *f, const task_record_t *t, outcome_t outcome);
 void fake_publish(fake_t *f, uint64_t session, uint64_t number, const char *prefix, unsigned n);
 /* And its CONFIRM, whose refusals are not kept. */
 void fake_confirm(fake_t *f, confirm_t *ret);
+/* DEAD and its BURIED: how many letters; they are good until the next frame. `number` is filled in. */
+int fake_dead(fake_t *f, const dead_t *d, buried_t *ret, letter_t ret_letters[static LETTERS_MAX]);
 /* A body with one attribute: {"instance": name}. */
 void fake_body(buffer_t *b, const char *name);
 

@@ -1,0 +1,219 @@
+#include "publisher/letters.h"
+#include "common/core/glob.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LOOK_MAX = LETTERS_MAX,           /* at so many letters for one request, */
+    LOOK_BYTES_MAX = 4 * 1024 * 1024, /* or so many bytes of them */
+};
+
+struct letters_pick {
+    uint64_t id;
+    uint32_t deliveries;
+};
+
+/* One request on its way through the letters. */
+typedef struct {
+    letters_t *letters;
+    const dead_t *dead;
+    int64_t oldest_ms, newest_ms; /* when what is asked for may have died */
+    batch_t batch;
+    uint32_t looked, taken;
+    size_t bytes;
+    uint64_t last; /* looked at; as it was asked for when there is none */
+    bool more;
+} look_t;
+
+static bool matches(const text_t *glob, const char *text, size_t len)
+{
+    return glob->len == 0 || glob_match(glob->bytes, glob->len, text, len);
+}
+
+static bool is_asked_for(const look_t *look, const outbox_letter_t *l)
+{
+    const letter_filter_t *f = &look->dead->filter;
+    body_t body;
+    if (l->died_ms < look->oldest_ms || l->died_ms > look->newest_ms ||
+        !matches(&f->reason, l->reason.bytes, l->reason.len))
+        return false;
+    return f->host.len == 0 ||
+           (body_parse(l->body, l->body_len, &body) == 0 && matches(&f->host, body.host, body.host_len));
+}
+
+static void add_letter(look_t *look, const outbox_letter_t *l)
+{
+    int events = events_count(l->events, l->events_len);
+    buried_add(&look->batch, &(letter_t){.id = outbox_id(look->letters->outbox, l->id),
+                                         .died_ms = (uint64_t)l->died_ms,
+                                         .legs = l->legs,
+                                         .done = l->done,
+                                         .bad = l->bad,
+                                         .deliveries = l->deliveries,
+                                         .reason = l->reason,
+                                         .body = l->body,
+                                         .body_len = l->body_len,
+                                         /* A damaged one must not take the others with it. */
+                                         .events = events < 0 ? NULL : l->events,
+                                         .events_len = events < 0 ? 0 : l->events_len,
+                                         .events_count = events < 0 ? 0 : (uint32_t)events});
+}
+
+static bool look_at(void *arg, const outbox_letter_t *l)
+{
+    look_t *look = arg;
+    look->last = l->id;
+    look->bytes += l->body_len + l->events_len;
+    if (is_asked_for(look, l)) {
+        if (look->dead->act == ACT_LIST)
+            add_letter(look, l);
+        else
+            look->letters->picks[look->taken] = (struct letters_pick){l->id, l->deliveries};
+        look->taken++;
+    }
+    look->more = ++look->looked == LOOK_MAX || look->bytes >= LOOK_BYTES_MAX ||
+                 look->taken == look->dead->max || batch_full(&look->batch);
+    return !look->more;
+}
+
+/* Redrives or purges what was found: 0, or the error with which the round has failed. */
+static int change(look_t *look, uint64_t after)
+{
+    const letters_t *l = look->letters;
+    for (uint32_t i = 0; i < look->taken; i++) {
+        const struct letters_pick *pick = &l->picks[i];
+        int r = look->dead->act == ACT_PURGE ? round_purge(l->round, pick->id)
+                                             : round_redrive(l->round, pick->id, pick->deliveries);
+        if (r == -EAGAIN) {
+            /* A consumer has just said something of it: it is asked for again from here. */
+            look->last = i > 0 ? l->picks[i - 1].id : after;
+            look->taken = i;
+            look->more = true;
+            break;
+        }
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* So long ago; -1: before there was a clock. */
+static int64_t ago(int64_t now_ms, uint64_t ms)
+{
+    return ms < (uint64_t)now_ms ? now_ms - (int64_t)ms : -1;
+}
+
+static void end_answer(look_t *look, buried_t *rest)
+{
+    const char *const *names;
+    outbox_legs(look->letters->outbox, &names);
+    for (; rest->legs_count < LEGS_MAX && names[rest->legs_count]; rest->legs_count++)
+        strncpy(rest->legs[rest->legs_count], names[rest->legs_count], NAME_BYTES_MAX);
+    buried_end(&look->batch, rest);
+}
+
+/* 0 or -errno with everything that BURIED says in l->frame. */
+static int do_what_is_asked(letters_t *l, const dead_t *d)
+{
+    const letter_filter_t *f = &d->filter;
+    int64_t now_ms = l->round->wall_ms;
+    bool one = f->id.stream != 0;
+    uint64_t after = outbox_row_of(l->outbox, d->after), only = outbox_row_of(l->outbox, f->id);
+    look_t look = {
+        .letters = l,
+        .dead = d,
+        .oldest_ms = f->newer_ms == 0 ? 0 : ago(now_ms, f->newer_ms),
+        .newest_ms = f->older_ms == 0 ? INT64_MAX : ago(now_ms, f->older_ms),
+        .last = after,
+    };
+    int r = 0;
+    buffer_clear(&l->frame);
+    buried_begin(&look.batch, &l->frame, d->number);
+    if (!one)
+        r = outbox_letters(l->outbox, after, UINT64_MAX, LOOK_MAX, look_at, &look);
+    else if (only > after)
+        r = outbox_letters(l->outbox, only - 1, only, 1, look_at, &look);
+    if (one)
+        look.more = false;
+    if (r == 0 && (d->act == ACT_REDRIVE || d->act == ACT_PURGE))
+        r = change(&look, after);
+    if (r < 0)
+        return r;
+    end_answer(&look,
+               &(buried_t){.number = d->number,
+                           .count = look.taken,
+                           .looked_to = look.last == 0 ? (message_id_t){0} : outbox_id(l->outbox, look.last),
+                           .more = look.more});
+    return l->frame.failed ? -ENOMEM : 0;
+}
+
+static int answer_later(letters_t *l, uint32_t client)
+{
+    assert(l->answers_count < LETTERS_ANSWERS_MAX);
+    letters_answer_t *a = &l->answers[l->answers_count++];
+    *a = (letters_answer_t){.routing_id = client, .at = l->answers_bytes.len, .len = (uint32_t)l->frame.len};
+    buffer_append(&l->answers_bytes, l->frame.data, l->frame.len);
+    return LETTERS_COST;
+}
+
+static int refuse(server_t *server, uint32_t client, unsigned code, const char *why)
+{
+    server_error(server, client, code, why);
+    return LETTERS_COST;
+}
+
+int letters_take(letters_t *l, server_t *server, uint32_t client, const frame_t *frame)
+{
+    dead_t d;
+    int r = decode_dead(frame->data, frame->len, &d);
+    if (r < 0)
+        return r;
+    bool writes = d.act == ACT_REDRIVE || d.act == ACT_PURGE;
+    if (d.version != PROTO_VERSION)
+        return refuse(server, client, ERR_VERSION, "only version 1 is spoken here");
+    if (writes && l->closed)
+        return refuse(server, client, ERR_DRAINING, l->closed);
+    if ((writes && l->round->undone) || (d.act == ACT_REDRIVE && !outbox_has_room(l->outbox)))
+        return refuse(server, client, ERR_FULL, "the outbox or its disk is full");
+    r = do_what_is_asked(l, &d);
+    /* A round that has failed answers for itself, below. */
+    if (r < 0 && !(writes && l->round->failed < 0))
+        return refuse(server, client, ERR_STORE, r == -ENOMEM ? "out of memory" : outbox_why(l->outbox));
+    if (writes)
+        return answer_later(l, client);
+    server_send(server, client, &l->frame);
+    return LETTERS_COST;
+}
+
+void letters_answer(letters_t *l, server_t *server, unsigned code, const char *why)
+{
+    for (uint32_t i = 0; i < l->answers_count; i++) {
+        const letters_answer_t *a = &l->answers[i];
+        buffer_t frame = {
+            .data = l->answers_bytes.data + a->at, .len = a->len, .failed = l->answers_bytes.failed};
+        if (code != 0)
+            server_error(server, a->routing_id, code, why);
+        else
+            server_send(server, a->routing_id, &frame); /* lost, it is asked for again */
+    }
+    l->answers_count = 0;
+    buffer_clear(&l->answers_bytes);
+}
+
+int letters_open(letters_t *l, outbox_t *outbox, round_t *round)
+{
+    *l = (letters_t){.outbox = outbox, .round = round, .picks = malloc(LETTERS_MAX * sizeof *l->picks)};
+    buffer_init(&l->frame);
+    buffer_init(&l->answers_bytes);
+    return l->picks ? 0 : -ENOMEM;
+}
+
+void letters_close(letters_t *l)
+{
+    free(l->picks);
+    buffer_done(&l->frame);
+    buffer_done(&l->answers_bytes);
+    *l = (letters_t){0};
+}
