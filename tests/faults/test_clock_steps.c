@@ -16,7 +16,9 @@ enum {
     SAVE = 1,
     DELAY_MS = 1500,
     LIMBO_MS = 1000,
-    SLACK_MS = 20000
+    SLACK_MS = 20000,
+    DELAYED = 300,
+    LONG_DELAY_MS = 10000,
 };
 
 static int64_t to_1970(void)
@@ -107,11 +109,50 @@ static void test_a_delay_over_a_restart(void **state)
     rig_passed(rig);
 }
 
+/* More delays than memory has room for: the others wait on disk, by their wall times, and when those are out of
+ * reach they come early, never late. */
+static void test_many_delays_over_a_restart(void **state)
+{
+    rig_t *rig = *state;
+    delivery_record_t d;
+    fake_t consumer;
+    figures_t *f = rig_alloc(rig, sizeof *f);
+    process_t *publisher = start_publisher(
+        rig, 0, ARGS("--ack-deadline", "1s", "--legs", "save", "--window-max", "256", "--ready-max", "64"));
+    shim_control_t *shim = shim_for(rig, publisher);
+
+    memset(f, 0, sizeof *f);
+    assert_int_equal(process_stop(publisher), 0);
+    process_start(publisher);
+    publish_hosts(rig, 0, "late", DELAYED);
+    fake_consumer(&consumer, rig, rig_endpoint(rig, "leases-0"), 1);
+    for (unsigned i = 0; i < DELAYED; i++) {
+        fake_take(&consumer, &d, 1);
+        assert_int_equal(fake_step(&consumer, &d, 0, 0, OP_RELEASE, LONG_DELAY_MS), STEP_RETURNED);
+    }
+    process_kill(publisher);
+    atomic_store(&shim->wall_ms, -(int64_t)DAY_MS);
+    int64_t start_ms = test_now_ms();
+    process_start(publisher);
+    for (unsigned i = 0; i < DELAYED; i++) {
+        fake_take(&consumer, &d, 1);
+        assert_int_equal(d.deliveries, 0);
+        assert_int_equal(fake_step(&consumer, &d, SAVE, 0, OP_NONE, 0), STEP_DONE);
+        figures_recovered(f, test_now_ms() - start_ms);
+    }
+    assert_true(figures_recovery_ms(f, 100) < LIMBO_MS + LONG_DELAY_MS + SLACK_MS);
+    f->cycles = 1;
+    f->messages = f->confirmed = DELAYED;
+    figures_row("300 delays of 10 s over a restart a day earlier", f);
+    rig_passed(rig);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RIG_TEST(test_steps_under_load, "ipc"),
         RIG_TEST(test_a_delay_over_a_restart, "ipc"),
+        RIG_TEST(test_many_delays_over_a_restart, "ipc"),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
