@@ -1,0 +1,82 @@
+/* `mandrill up` as an operator sees it: who can be asked, what Ctrl-C tells, where dead letters are. */
+#include "tests/support/pipeline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* `up` over ipc in the folder "data" of the rig, up and ready. */
+#define START_UP(rig, data, ...) start_up(rig, data, ARGS(__VA_ARGS__))
+
+static process_t *start_up(rig_t *rig, char *data, const char *const *more)
+{
+    const char *args[PROCESS_ARGUMENTS_MAX] = {"up", "--transport", "ipc", "--data",
+                                               rig_path(rig, "data", data)};
+    size_t n = 5;
+
+    while (*more != NULL)
+        args[n++] = *more++;
+    args[n] = NULL;
+    process_t *up = rig_spawn(rig, "up", "mandrill", args);
+    WAIT(process_log_count(up, "all are ready") == 1);
+    return up;
+}
+
+/* `mandrill status --json --data`, from a folder that is not that of `up`. */
+static json_t *status_of(rig_t *rig, const char *name, const char *data)
+{
+    process_t *status = SPAWN(rig, name, "mandrill", "status", "--json", "--data", data);
+
+    assert_int_equal(process_wait(status, WAIT_MS), 0);
+    char *text = test_read_file(status->out);
+    json_t *json = json_loads(text, 0, NULL);
+    free(text);
+    assert_non_null(json);
+    return json;
+}
+
+static void test_status_shows_every_consumer(void **state)
+{
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX];
+
+    process_t *up = START_UP(rig, data, "--count", "0", "--consumers", "3");
+    json_t *status = status_of(rig, "status", data);
+    assert_int_equal(json_number(status, "publisher.consumers"), 3);
+    const json_t *consumers = json_object_get(status, "consumers");
+    assert_int_equal(json_array_size(consumers), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(json_number(json_array_get(consumers, i), "publishers.connected"), 1);
+    json_decref(status);
+    assert_int_equal(process_stop(up), 0);
+    /* Nobody runs over it any more: the outbox itself is asked. */
+    status = status_of(rig, "idle", data);
+    assert_int_equal(json_number(status, "publisher.backlog"), 0);
+    assert_int_equal(json_array_size(json_object_get(status, "consumers")), 0);
+    json_decref(status);
+    rig_passed(rig);
+}
+
+static void test_what_died_is_told_with_the_command_that_shows_it(void **state)
+{
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX], command[TEST_PATH_MAX + 64];
+
+    process_t *up =
+        START_UP(rig, data, "--count", "30", "--fail", "1", "--simulate", "0..5", "--rate", "1000");
+    assert_int_equal(process_wait(up, WAIT_MS), 1);
+    snprintf(command, sizeof command, "mandrill dead list --data %s", data);
+    assert_int_equal(process_out_count(up, "30 dead letters kept in"), 1);
+    assert_int_equal(process_out_count(up, command), 1);
+    assert_int_equal(process_wait(SPAWN(rig, "status", "mandrill", "status", "--data", data), WAIT_MS), 0);
+    rig_passed(rig);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        RIG_TEST(test_status_shows_every_consumer, "ipc"),
+        RIG_TEST(test_what_died_is_told_with_the_command_that_shows_it, "ipc"),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
