@@ -6,6 +6,15 @@ static const char *plural(uint64_t n)
     return n == 1 ? "" : "s";
 }
 
+static void write_stop(const summary_t *s, FILE *out)
+{
+    fprintf(out, "stopped with %" PRIu64 " message%s at work: %" PRIu64 " finished, %" PRIu64 " released",
+            s->at_work, plural(s->at_work), s->finished, s->released);
+    if (s->left > 0)
+        fprintf(out, ", %" PRIu64 " left as they were", s->left);
+    fputc('\n', out);
+}
+
 void summary_write(const summary_t *s, FILE *out)
 {
     const counts_t *c = &s->counts;
@@ -16,6 +25,8 @@ void summary_write(const summary_t *s, FILE *out)
     if (s->seconds > 0)
         fprintf(out, "%.*f s, %.*f messages/s\n", s->seconds < 10 ? 2 : 1, s->seconds,
                 (double)c->acked / s->seconds < 10 ? 1 : 0, (double)c->acked / s->seconds);
+    if (s->stopped)
+        write_stop(s, out);
     if (s->unpublished > 0)
         fprintf(out, "%" PRIu64 " of the load %s not published\n", s->unpublished,
                 s->unpublished == 1 ? "was" : "were");

@@ -10,6 +10,9 @@ typedef struct {
     uint64_t leftover;    /* there already when the run began */
     uint64_t backlog;     /* not finished: stays */
     uint64_t unpublished; /* of a load that was cut short */
+    /* What became of those that were at work when it was told to stop. */
+    bool stopped;
+    uint64_t at_work, finished, released, left;
     double seconds;
     const char *data_dir;
 } summary_t;

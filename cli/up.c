@@ -86,6 +86,15 @@ static double seconds(const up_t *up, const run_t *run, const json_t *report)
     return up->settings->finite && up->tally.lives == 0 ? report_real(report, "seconds", all) : all;
 }
 
+static void take_stop(summary_t *summary, const json_t *report)
+{
+    summary->stopped = report_at(report, "drained") != NULL;
+    summary->at_work = (uint64_t)report_int(report, "drained.out", 0);
+    summary->finished = (uint64_t)report_int(report, "drained.finished", 0);
+    summary->released = (uint64_t)report_int(report, "drained.released", 0);
+    summary->left = (uint64_t)report_int(report, "drained.left", 0);
+}
+
 static int print_summary(up_t *up, run_t *run)
 {
     const pipeline_t *p = run_pipeline(run);
@@ -95,6 +104,7 @@ static int print_summary(up_t *up, run_t *run)
         tally_settle(&up->tally, pipeline_finished(p) ? up->settings->count : 0);
     }
     summary_t summary = {.seconds = seconds(up, run, report), .data_dir = up->settings->data_dir};
+    take_stop(&summary, report);
     summary.counts = tally_sum(&up->tally);
     summary.leftover = up->tally.leftover;
     summary.backlog = up->tally.stock.backlog;

@@ -33,6 +33,8 @@ static void begin_drain(publisher_t *p)
     log_info("stopping: %u messages are out, waiting at most %lld ms for them", d.leased,
              (long long)p->settings->drain_ms);
     p->draining = true;
+    p->drain_out = d.leased;
+    p->drain_settled = p->round.counts.acked + report_died(p);
     p->drain_until_ms = p->loop.now_ms + p->settings->drain_ms;
     clients_refuse(&p->clients, "the publisher is stopping", true);
     sources_stop(&p->sources);
@@ -226,13 +228,13 @@ static int turn(publisher_t *p)
 
 static void tell_end(publisher_t *p)
 {
-    delivery_gauges_t d;
-    delivery_gauges(p->delivery, &d);
+    report_drain_t d = report_drain(p);
     sources_summary(&p->sources);
     if (p->draining)
-        log_info("stopped: %llu messages are done, %llu stay in the outbox, %u of them are still out",
-                 (unsigned long long)p->round.counts.acked, (unsigned long long)outbox_living(p->outbox),
-                 d.leased);
+        log_info("stopped: of %u messages that were out %u are done, %u came back, %u are still out; %llu "
+                 "stay in the "
+                 "outbox",
+                 p->drain_out, d.finished, d.released, d.left, (unsigned long long)outbox_living(p->outbox));
 }
 
 int publisher_run(publisher_t *p)

@@ -34,6 +34,8 @@ typedef struct {
     bool stuck; /* steps wait for room on the disk */
     bool draining;
     int64_t drain_until_ms;
+    uint32_t drain_out;     /* messages that were out when it began, */
+    uint64_t drain_settled; /* and how many had been settled by then */
     bool done;
     int exit_code;
 } publisher_t;

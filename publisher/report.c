@@ -147,6 +147,19 @@ static end_t end_of(const publisher_t *p)
     return e;
 }
 
+report_drain_t report_drain(const publisher_t *p)
+{
+    delivery_gauges_t d;
+    delivery_gauges(p->delivery, &d);
+    uint64_t settled = p->round.counts.acked + report_died(p) - p->drain_settled;
+    uint32_t out = p->drain_out;
+    report_drain_t r = {.left = d.leased < out ? d.leased : out};
+    /* What was not out can be settled meanwhile, too: a leg that is done late. */
+    r.finished = settled < out - r.left ? (uint32_t)settled : out - r.left;
+    r.released = out - r.left - r.finished;
+    return r;
+}
+
 static void print_json(const publisher_t *p, const end_t *e)
 {
     metrics_t *m = malloc(sizeof *m);
@@ -171,6 +184,13 @@ static void print_json(const publisher_t *p, const end_t *e)
     metrics_real(m, e->p99, "latency_ms.p99");
     metrics_real(m, e->max, "latency_ms.max");
     fill_legs(p, m);
+    if (p->draining) {
+        report_drain_t drain = report_drain(p);
+        metrics_int(m, p->drain_out, "drained.out");
+        metrics_int(m, drain.finished, "drained.finished");
+        metrics_int(m, drain.released, "drained.released");
+        metrics_int(m, drain.left, "drained.left");
+    }
     char *json = metrics_json(m);
     if (json)
         printf("%s\n", json);

@@ -10,6 +10,11 @@ uint64_t report_died(const publisher_t *p);
 void report_outbox(outbox_t *outbox, metrics_t *m);
 /* The JSON object of REPORT, to be freed; NULL when memory is out. */
 char *report_status(publisher_t *p);
+/* What became of the messages that were out when the drain began. */
+typedef struct {
+    uint32_t finished, released, left;
+} report_drain_t;
+report_drain_t report_drain(const publisher_t *p);
 /* On stdout, as --report says. */
 void report_end(publisher_t *p);
 /* SIGUSR1: everything above, and the leases, as log lines. */

@@ -1,8 +1,10 @@
 /* `mandrill up` as an operator sees it: who can be asked, what Ctrl-C tells, where dead letters are. */
 #include "tests/support/pipeline.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* `up` over ipc in the folder "data" of the rig, up and ready. */
 #define START_UP(rig, data, ...) start_up(rig, data, ARGS(__VA_ARGS__))
@@ -71,10 +73,77 @@ static void test_what_died_is_told_with_the_command_that_shows_it(void **state)
     rig_passed(rig);
 }
 
+/* The line of stdout that says what became of the messages at work: how many there were, finished and
+ * released. */
+static void stop_line(const process_t *up, unsigned numbers[static 3])
+{
+    char *text = test_read_file(up->out);
+    const char *line = strstr(text, "stopped with ");
+
+    assert_non_null(line);
+    assert_int_equal(sscanf(line, "stopped with %u message%*s at work: %u finished, %u released", &numbers[0],
+                            &numbers[1], &numbers[2]),
+                     3);
+    free(text);
+}
+
+static void test_a_stop_tells_what_it_finished(void **state)
+{
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX];
+    unsigned n[3];
+
+    process_t *up = START_UP(rig, data, "--rate", "200", "--simulate", "300..600");
+    WAIT(process_log_count(up, "Consumed") >= 20);
+    assert_int_equal(process_stop(up), 0);
+    stop_line(up, n);
+    assert_true(n[0] > 0);
+    assert_int_equal(n[1], n[0]);
+    assert_int_equal(n[2], 0);
+    rig_passed(rig);
+}
+
+static void test_what_takes_too_long_is_released_or_left(void **state)
+{
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX];
+    unsigned n[3];
+
+    process_t *up =
+        START_UP(rig, data, "--rate", "50", "--simulate", "60000..60000", "--drain-timeout", "200ms");
+    WAIT(process_log_count(up, "Consumed") >= 10);
+    assert_int_equal(process_stop(up), 0);
+    stop_line(up, n);
+    assert_true(n[0] >= 10);
+    assert_int_equal(n[1], 0);
+    assert_int_equal(process_out_count(up, "the next run over it goes on"), 1);
+    rig_passed(rig);
+}
+
+static void test_a_second_signal_ends_at_once(void **state)
+{
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX];
+
+    process_t *up = START_UP(rig, data, "--rate", "50", "--simulate", "60000..60000");
+    WAIT(process_log_count(up, "Consumed") >= 10);
+    process_signal(up, SIGINT);
+    WAIT(process_log_count(up, "once more ends at once") == 1);
+    process_signal(up, SIGTERM);
+    assert_int_equal(process_wait(up, WAIT_MS), 1);
+    assert_int_equal(process_out_count(up, "left as they were"), 1);
+    /* Each child ends by itself. */
+    assert_int_equal(process_log_count(up, "it is killed"), 0);
+    rig_passed(rig);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RIG_TEST(test_status_shows_every_consumer, "ipc"),
+        RIG_TEST(test_a_stop_tells_what_it_finished, "ipc"),
+        RIG_TEST(test_what_takes_too_long_is_released_or_left, "ipc"),
+        RIG_TEST(test_a_second_signal_ends_at_once, "ipc"),
         RIG_TEST(test_what_died_is_told_with_the_command_that_shows_it, "ipc"),
     };
 

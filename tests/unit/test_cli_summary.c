@@ -43,6 +43,27 @@ static void what_stays_and_what_was_there_is_told(void **state)
                         "3 messages not finished: kept in d/outbox.db, the next run over it goes on\n");
 }
 
+static void what_a_stop_did(void **state)
+{
+    (void)state;
+    summary_t s = {.counts = {.published = 9, .acked = 6},
+                   .stopped = true,
+                   .at_work = 5,
+                   .finished = 4,
+                   .released = 1,
+                   .backlog = 3,
+                   .data_dir = "d"};
+    assert_string_equal(write_summary(&s),
+                        "9 published, 0 saved, 0 restarted, 6 acked, 0 dead\n"
+                        "stopped with 5 messages at work: 4 finished, 1 released\n"
+                        "3 messages not finished: kept in d/outbox.db, the next run over it goes on\n");
+    s.at_work = 1;
+    s.finished = s.released = 0;
+    s.left = 1;
+    assert_non_null(strstr(write_summary(&s),
+                           "stopped with 1 message at work: 0 finished, 0 released, 1 left as they were\n"));
+}
+
 static void no_time_is_no_rate(void **state)
 {
     (void)state;
@@ -177,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_went_well),
         cmocka_unit_test(what_stays_and_what_was_there_is_told),
+        cmocka_unit_test(what_a_stop_did),
         cmocka_unit_test(no_time_is_no_rate),
         cmocka_unit_test(one_life_is_taken_as_it_is),
         cmocka_unit_test(what_was_there_before_is_known_from_the_first_word),
