@@ -298,7 +298,8 @@ int codec_check(const void *frame, size_t len, const char **ret_why)
 
 void reader_init(reader_t *r, const void *frame, size_t len)
 {
-    *r = (reader_t){.at = frame, .end = (const uint8_t *)frame + len};
+    /* Nothing may be given as NULL, from which C counts no further, not even by 0. */
+    *r = (reader_t){.at = frame, .end = len > 0 ? (const uint8_t *)frame + len : frame};
 }
 
 static inline bool next(reader_t *r, value_t *ret)
