@@ -6,7 +6,7 @@
 /* The task that a ref names, or NULL when its slot was given to another message since, or never was one. */
 static task_t *task_by_ref(gather_t *g, uint64_t ref)
 {
-    uint32_t n = (uint32_t)ref;
+    uint32_t n = gather_ref_number(ref);
     if (n / LEGS_MAX >= g->capacity)
         return NULL;
     const entry_t *e = &g->entries[n / LEGS_MAX];
@@ -119,7 +119,7 @@ void gather_ungive(gather_t *g, uint64_t ref)
     const task_t *t = task_by_ref(g, ref);
     assert(t != NULL && t->state == TASK_RUNNING);
     (void)t;
-    gather_take_back(g, (uint32_t)ref, false, 0);
+    gather_take_back(g, gather_ref_number(ref), false, 0);
 }
 
 /* --- results --- */
@@ -127,9 +127,10 @@ void gather_ungive(gather_t *g, uint64_t ref)
 gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t *r, int64_t now_ms,
                              message_id_t *ret_id, bool *ret_freed)
 {
-    uint32_t n = (uint32_t)r->ref;
+    uint32_t n = gather_ref_number(r->ref);
     task_t *t = task_by_ref(g, r->ref);
-    bool current = t != NULL && t->state == TASK_RUNNING && t->worker == worker && r->try_no == t->try_no;
+    bool current = t != NULL && t->state == TASK_RUNNING && t->worker == worker &&
+                   r->ref == gather_ref(g, n) && r->try_no == t->try_no;
     *ret_freed = current;
     if (t == NULL || !t->given || !gather_leg_is_open(g, n) || (!current && r->outcome != OUTCOME_OK)) {
         if (current)

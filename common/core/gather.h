@@ -6,9 +6,10 @@
  *
  * Legs here are the consumer's numbers (0..LEGS_MAX-1); the caller maps each publisher's bits to them. A
  * source is the caller's number of the publisher (0..SOURCES_MAX-1), a worker that of the worker. A task's
- * ref is (generation << 32 | slot * LEGS_MAX + leg): a result finds its message without a search, and one for
- * a slot that was given to another message since is recognised as late. Generations start at random, so that
- * a ref of a former process is late too.
+ * ref is (generation << 32 | giving << 24 | slot * LEGS_MAX + leg): a result finds its message without a
+ * search, and one for a slot that was given to another message since is recognised as late. Generations start
+ * at random, so that a ref of a former process is late too. The giving tells a task that a worker holds from
+ * one that it has answered, that was given to it again since, and that it never got.
  *
  * Tries that failed are counted by task, also over redeliveries (gather_message_t.tries), and told with the
  * message's steps. Nothing is kept of a message all of whose tries ended well.

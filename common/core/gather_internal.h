@@ -31,6 +31,7 @@ typedef struct {
     uint16_t worker;  /* while RUNNING */
     uint8_t failures; /* tries that count */
     uint8_t try_no;   /* of the try that runs */
+    uint8_t giving;   /* how often it was given, in turn */
     uint8_t state;
     bool given;   /* ever, to anybody: else there can be no result */
     bool kept_ok; /* ended well, and is told as a try only if another one of the message fails */
@@ -117,6 +118,8 @@ struct gather {
 
 /* The generation's part of a ref: refs are at most 2^63-1. */
 #define GENERATION_MASK UINT32_C(0x7fffffff)
+/* And its lower half: the task's number, and above it how often the task was given. */
+enum { REF_NUMBER_BITS = 24 };
 
 static inline uint8_t entry_open_legs(const entry_t *e)
 {
@@ -125,7 +128,13 @@ static inline uint8_t entry_open_legs(const entry_t *e)
 
 static inline uint64_t gather_ref(const gather_t *g, uint32_t n)
 {
-    return (uint64_t)g->entries[n / LEGS_MAX].generation << 32 | n;
+    return (uint64_t)g->entries[n / LEGS_MAX].generation << 32 |
+           (uint32_t)g->tasks[n].giving << REF_NUMBER_BITS | n;
+}
+
+static inline uint32_t gather_ref_number(uint64_t ref)
+{
+    return (uint32_t)ref & ((UINT32_C(1) << REF_NUMBER_BITS) - 1);
 }
 
 static inline bool entry_untold(const entry_t *e)

@@ -42,7 +42,7 @@ static int grow(gather_t *g)
 
 gather_t *gather_new(const gather_limits_t *limits)
 {
-    assert(limits->messages_max > 0 && limits->messages_max < UINT32_MAX / LEGS_MAX);
+    assert(limits->messages_max > 0 && limits->messages_max <= (UINT32_C(1) << REF_NUMBER_BITS) / LEGS_MAX);
     gather_t *g = calloc(1, sizeof *g);
     if (g == NULL)
         return NULL;
@@ -218,6 +218,7 @@ void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
     t->given_ms = now_ms;
     t->try_no = (uint8_t)(t->failures + 1);
     t->given = true;
+    t->giving++;
     fifo_push(&g->running[worker], &g->task_links, n);
     g->running_legs[n % LEGS_MAX]++;
     g->entries[n / LEGS_MAX].running++;
