@@ -174,10 +174,12 @@ static step_code_t settle_on_disk(round_t *r, const outbox_row_t *row, uint8_t d
         return STEP_STALE;
     if (c.done == row->legs)
         c.kind = CHANGE_DELETE;
+    else if ((c.done | c.bad) == row->legs && !row->dead)
+        c.kind = CHANGE_BURY; /* its last open leg: there is nothing left to deliver */
     if (open_round(r) == 0)
         round_fail(r, outbox_change(r->outbox, &c, change_wall_ms(r, &c)));
     r->deleted_alone += c.kind == CHANGE_DELETE;
-    return c.kind == CHANGE_DELETE ? STEP_DONE : STEP_STALE;
+    return c.kind == CHANGE_DELETE ? STEP_DONE : c.kind == CHANGE_BURY ? STEP_DEAD : STEP_STALE;
 }
 
 static step_code_t find_and_stage(round_t *r, const round_step_t *s)

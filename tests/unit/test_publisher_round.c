@@ -485,6 +485,27 @@ static void facts_do_not_need_a_place_in_memory(void **state)
     assert_int_equal(outbox_find(w->outbox, TEST_EPOCH(2, 40), &row), -ENOENT);
 }
 
+/* Neither does the end that follows from them: a row of which nothing is open would never be read again. */
+static void an_end_does_not_need_a_place_in_memory(void **state)
+{
+    world_t *w = *state;
+    close_world(w, true);
+    w->limits.table_max = 16;
+    w->limits.ready_max = 16;
+    open_world(w);
+    insert(w, 40);
+    commit(w);
+    change_one(w->outbox, &(delivery_change_t){.id = TEST_EPOCH(2, 40), .kind = CHANGE_MARK, .bad = SAVE}, 0);
+    for (uint64_t seq = 20; seq < 40; seq++)
+        step(w, TEST_EPOCH(2, seq), 1, SAVE, OP_NONE, "");
+    uint32_t last = step(w, TEST_EPOCH(2, 40), 1, RESTART, OP_NONE, "");
+    assert_int_equal(round_commit(&w->round), 0);
+    assert_int_equal(w->round.codes[last], STEP_DEAD);
+    round_end(&w->round);
+    assert_int_equal(outbox_living(w->outbox), 39);
+    assert_int_equal(outbox_dead(w->outbox), 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, world_close)
 
 int main(void)
@@ -507,6 +528,7 @@ int main(void)
         TEST(what_had_not_gone_out_goes_at_once),
         TEST(a_step_finds_its_message_on_disk),
         TEST(facts_do_not_need_a_place_in_memory),
+        TEST(an_end_does_not_need_a_place_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
