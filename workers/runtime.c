@@ -19,6 +19,9 @@ enum {
     BATCH_STALL_MS = 1000,
 };
 
+/* Of a worker that has ended while a thread of it still reads its task: what that needs stays. */
+static runtime_t *volatile left_to_thread;
+
 /* --- what people are told --- */
 
 /* Those that came first, which is not the order of the table. Returns how many. */
@@ -216,10 +219,8 @@ static int open_all(runtime_t *rt, char *why)
 int runtime_run(const runtime_options_t *options, int signals, bool *ret_stuck)
 {
     char why[WHY_BYTES] = "no memory";
-    /* For the life of the process, as far as a stuck thread is concerned. */
-    static runtime_t *rt;
     int code = EXIT_FAILURE;
-    rt = calloc(1, sizeof *rt);
+    runtime_t *rt = calloc(1, sizeof *rt);
     if (rt != NULL) {
         rt->options = *options;
         rt->signals = signals;
@@ -235,13 +236,14 @@ int runtime_run(const runtime_options_t *options, int signals, bool *ret_stuck)
         return code;
     dialer_close(&rt->dialer, LINGER_MS);
     *ret_stuck = !executor_close(&rt->executor);
-    if (*ret_stuck)
-        return code; /* the thread still reads its task */
+    if (*ret_stuck) {
+        left_to_thread = rt;
+        return code;
+    }
     for (uint32_t n = 0; n < DIALS_MAX; n++)
         replies_done(&rt->consumers[n].replies);
     held_done(&rt->tasks);
     free(rt->refs);
     free(rt);
-    rt = NULL;
     return code;
 }
