@@ -20,7 +20,7 @@ static void decide(const worker_task_t *t, worker_result_t *ret)
     if (named(t, "gone")) {
         ret->outcome = OUTCOME_PERMANENT;
         snprintf(ret->text, sizeof ret->text, "it is gone");
-    } else if (named(t, "again")) {
+    } else if (named(t, "again") || (named(t, "down") && getenv("ODD_DOWN") != NULL)) {
         ret->outcome = OUTCOME_TRANSIENT;
         ret->ms = ODD_WAIT_MS;
     } else if (named(t, "bound")) {

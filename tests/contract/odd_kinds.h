@@ -17,6 +17,7 @@ enum {
 
 /* Begin of the name:
  *   gone    PERMANENT "it is gone"       again   TRANSIENT, not before ODD_WAIT_MS
+ *   down    as again while there is ODD_DOWN in the environment
  *   later   BLOCKED for ODD_WAIT_MS      long    PERMANENT with more text than fits, no UTF-8 at its end
  *   slow    OK after ODD_SLOW_MS         parked  OK after ODD_PARKED_MS
  *   hung    OK after ODD_HUNG_MS         stuck   never, whatever it is told

@@ -79,7 +79,7 @@ static void *next(const char *name)
 
 /* The next function of the same name. ISO C has no cast from dlsym() to it. */
 #define NEXT(name)                                                                                           \
-    static __typeof__(&(name)) call;                                                                           \
+    static __typeof__(&(name)) call;                                                                         \
     if (call == NULL) {                                                                                      \
         void *found = next(#name);                                                                           \
         memcpy(&call, &found, sizeof found);                                                                 \

@@ -47,7 +47,9 @@ void trial_revive(trial_t *t, part_t part, int64_t died_ms);
 /* The load ends, the backlog becomes 0; nothing lost, every row once, no dead letter. The row is called
  * "<fault>, <transport>". */
 void trial_judge(trial_t *t, const char *fault);
-/* And the programs of trial_start() stop with 0; the last line of a test. */
+/* The programs of trial_start() stop with 0; the last line of a test. */
+void trial_stop(trial_t *t);
+/* Both. */
 void trial_end(trial_t *t, const char *fault);
 /* trial_end() where nobody had to be started again. */
 void trial_end_unhelped(trial_t *t, const char *fault);
