@@ -113,6 +113,33 @@ static void test_done_while_ready_narrows_the_next_delivery(void **state)
     delivery_destroy(&d);
 }
 
+/* The tutorial's own bug: a restart that had failed was acked all the same. Whatever ends badly, and in
+ * whatever order, the message is done when each leg is and never else. */
+static void test_a_failed_message_is_not_acked(void **state)
+{
+    (void)state;
+    for (uint8_t ends = 0; ends < 16; ends++) {
+        /* Of each leg in turn: not yet, done, bad, bad and then done. */
+        static const uint8_t said_bad[] = {0, 0, 1, 1}, said_done[] = {0, 1, 0, 1};
+        uint8_t save = ends % 4, restart = ends / 4;
+        uint8_t bad = (uint8_t)(said_bad[save] * SAVE | said_bad[restart] * RESTART);
+        uint8_t all = (uint8_t)(said_done[save] * SAVE | said_done[restart] * RESTART);
+        uint64_t token;
+        delivery_t *d = with_lease(&token);
+        step(d, 0, 1, token, 0, bad, OP_NONE, 0, 0);
+        step_code_t code = step(d, 0, 1, token, all, 0, OP_NONE, 0, 0);
+        bool ended = (all | bad) == BOTH;
+        assert_int_equal(code, all == BOTH ? STEP_DONE : ended ? STEP_DEAD : STEP_KEPT);
+        size_t n;
+        const delivery_change_t *changes = delivery_staged(d, &n);
+        for (size_t i = 0; i < n; i++) {
+            assert_int_equal(changes[i].kind == CHANGE_DELETE, all == BOTH);
+            assert_int_equal(changes[i].kind == CHANGE_BURY, all != BOTH && ended);
+        }
+        delivery_destroy(&d);
+    }
+}
+
 static void test_bad(void **state)
 {
     (void)state;
@@ -286,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_steps_of_one_round_merge),
         cmocka_unit_test(test_done_counts_in_every_state),
         cmocka_unit_test(test_done_while_ready_narrows_the_next_delivery),
+        cmocka_unit_test(test_a_failed_message_is_not_acked),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_bad_outlives_the_lease),
         cmocka_unit_test(test_dead_letter),

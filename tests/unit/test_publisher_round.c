@@ -2,55 +2,12 @@
 #define _DEFAULT_SOURCE     /* see disk_faults.h */
 #define _LARGEFILE64_SOURCE /* see disk_faults.h */
 #include "tests/unit/disk_faults.h"
-#include "tests/unit/event_fixture.h"
-#include "tests/unit/outbox_sql.h"
-#include "tests/unit/publisher_fixture.h"
+#include "tests/unit/round_fixture.h"
 
 static int setup(void **state)
 {
     write_errno = sync_errno = writes_left = 0;
     return world_open(state);
-}
-
-static void insert(world_t *w, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        size_t at = w->round.bodies.len;
-        buffer_append(&w->round.bodies, "body", 4);
-        round_insert(&w->round, at, NULL);
-    }
-}
-
-static void commit(world_t *w)
-{
-    assert_int_equal(round_commit(&w->round), 0);
-    round_end(&w->round);
-}
-
-/* n messages that are out, as items from 0 on. */
-static void lease(world_t *w, unsigned n)
-{
-    size_t out = 0;
-    delivery_session_open(w->delivery, SESSION, 1000);
-    insert(w, n);
-    for (size_t more = 1; more > 0; out += more) {
-        commit(w); /* dispatched_to rises with it */
-        more = delivery_take(w->delivery, SESSION, outbox_dispatched_to(w->outbox), n - out, w->now_ms,
-                             w->items + out);
-        delivery_sent(w->delivery, w->items + out, more);
-    }
-    assert_int_equal(out, n);
-}
-
-static uint32_t step(world_t *w, uint64_t id, uint64_t token, uint8_t done, step_op_t op, const char *text)
-{
-    step_t s = {.token = token, .done = done, .op = op, .ms = 1000, .text = {text, (uint32_t)strlen(text)}};
-    return round_step(&w->round, SESSION, id, &s);
-}
-
-static uint32_t step_item(world_t *w, unsigned item, uint8_t done, step_op_t op)
-{
-    return step(w, w->items[item].id, w->items[item].token, done, op, "");
 }
 
 static void new_messages_are_ready_after_the_commit(void **state)
@@ -104,38 +61,6 @@ static void extensions_alone_need_no_disk(void **state)
     commit(w);
     assert_int_equal(syncs, before);
     assert_int_equal(gauges(w).extended, 1);
-}
-
-static bool see_letter(void *arg, const outbox_letter_t *letter)
-{
-    *(const char **)arg = history_text(letter->events, letter->events_len);
-    return false;
-}
-
-/* What its dead letter tells: the message is buried for it. */
-static const char *buried_history(world_t *w, uint64_t id)
-{
-    const char *text = "no such letter";
-    outbox_row_t row;
-    assert_int_equal(outbox_find(w->outbox, id, &row), 0);
-    if (!row.dead)
-        change_one(w->outbox, &(delivery_change_t){.id = id, .kind = CHANGE_BURY, .bad = 1}, 0);
-    assert_int_equal(outbox_letters(w->outbox, id - 1, id, 1, see_letter, &text), 0);
-    return text;
-}
-
-static void a_nack_leaves_its_reason(void **state)
-{
-    world_t *w = *state;
-    lease(w, 2);
-    step(w, w->items[0].id, w->items[0].token, 0, OP_NACK, "no power");
-    step(w, w->items[1].id, 12345, 0, OP_NACK, "stale"); /* is not taken, and explains nothing */
-    commit(w);
-    outbox_row_t row;
-    assert_int_equal(outbox_find(w->outbox, w->items[0].id, &row), 0);
-    assert_int_equal(row.deliveries, 1);
-    assert_string_equal(buried_history(w, w->items[0].id), "8.1 NACKED no power");
-    assert_string_equal(buried_history(w, w->items[1].id), "");
 }
 
 /* --- failures --- */
@@ -309,11 +234,6 @@ static void dispatched_to_runs_ahead_in_blocks(void **state)
 
 /* --- the backlog --- */
 
-static void read_backlog(world_t *w)
-{
-    assert_int_equal(backlog_read(&w->backlog, 1000, true, w->now_ms), 0);
-}
-
 static void what_has_no_room_waits_on_disk_in_order(void **state)
 {
     world_t *w = *state;
@@ -377,12 +297,6 @@ static void earlier_rows_come_with_the_next_start(void **state)
 }
 
 /* --- after a crash --- */
-
-static void crash(world_t *w)
-{
-    close_world(w, false);
-    open_world(w);
-}
 
 static void what_may_be_out_waits(void **state)
 {
@@ -514,7 +428,6 @@ int main(void)
         TEST(new_messages_are_ready_after_the_commit),
         TEST(done_messages_leave),
         TEST(extensions_alone_need_no_disk),
-        TEST(a_nack_leaves_its_reason),
         TEST(a_full_disk_keeps_the_steps),
         TEST(a_round_again_goes_in_pieces),
         TEST(a_failed_round_is_undone),
