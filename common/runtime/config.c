@@ -148,22 +148,31 @@ static int load_all(config_t *c, int argc, char **argv)
     return r == 0 && c->check ? CONFIG_CHECK : r;
 }
 
-int config_load(config_t **ret, const config_program_t *program, int argc, char **argv)
+int config_read(config_t **ret, const config_program_t *program, int argc, char **argv, bool running)
 {
     config_t *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
     c->program = program;
+    c->running = running;
+    c->argc = argc;
+    c->argv = argv;
     c->count = program->options_count + config_common_count;
     c->values = calloc(c->count, sizeof(*c->values));
     c->arguments = calloc(program->arguments_max + 1, sizeof(*c->arguments));
     int r = c->values && c->arguments ? load_all(c, argc, argv) : config_tell_no_memory(c);
-    if (r == -EINVAL)
-        fprintf(stderr, "Try '%s --help'.\n", program->name);
     if (r == CONFIG_RUN || r == CONFIG_CHECK)
         *ret = c;
     else
         config_destroy(&c);
+    return r;
+}
+
+int config_load(config_t **ret, const config_program_t *program, int argc, char **argv)
+{
+    int r = config_read(ret, program, argc, argv, false);
+    if (r == -EINVAL)
+        fprintf(stderr, "Try '%s --help'.\n", program->name);
     return r;
 }
 
@@ -189,6 +198,11 @@ static const config_value_t *value_of(const config_t *c, const char *name, unsig
         abort();
     }
     return &c->values[i];
+}
+
+int config_refuse(const config_t *c, const char *name, const char *why)
+{
+    return config_tell(c, "%s: %s", config_origin(c, name), why);
 }
 
 const char *config_text(const config_t *c, const char *name)

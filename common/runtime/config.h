@@ -36,6 +36,7 @@ typedef struct {
     const char *help;
     int64_t min, max;    /* INT, REAL, DURATION, SIZE; min == max == 0: any that is not negative */
     const char *choices; /* TEXT: "ipc|tcp"; NULL: any */
+    bool reloads;        /* a new value in the file counts from SIGHUP on */
 } config_option_t;
 
 typedef struct {
@@ -57,6 +58,17 @@ enum { CONFIG_RUN = 0, CONFIG_EXIT = 1, CONFIG_CHECK = 2 };
  * (told; exit 2). */
 int config_load(config_t **ret, const config_program_t *program, int argc, char **argv);
 void config_destroy(config_t **c);
+
+/* Tells what is wrong with a value that has the right type, with the place where it stands: -EINVAL. */
+int config_refuse(const config_t *c, const char *name, const char *why);
+/* SIGHUP: reads the file again, under the flags and the environment, which stay as they were. `check` is
+ * asked whether the whole would do: 0, or -errno, told. If so, options that can be reloaded get their new
+ * values; the log tells each of them, and each that differs and needs a restart. Returns how many have got
+ * one. Anything wrong is logged with its place, and nothing has changed: -EINVAL, -EIO, -ENOMEM. Without a
+ * file there is nothing to read: 0.
+ *
+ * Texts of options that can be reloaded are good until then; all others stay. argv must still be there. */
+int config_reload(config_t *c, int (*check)(void *arg, const config_t *fresh), void *arg);
 
 /* Asking for a name that is not in the table, or as another type, aborts. */
 const char *config_text(const config_t *c,

@@ -73,7 +73,9 @@ static void print_option(FILE *out, const config_option_t *o, int column, int wi
     if (o->type == CONFIG_LIST && n < TEXT_MAX)
         n += snprintf(text + n, sizeof(text) - (size_t)n, "; may be repeated");
     if (o->fallback && n < TEXT_MAX && (o->type != CONFIG_FLAG || is_on(o)))
-        snprintf(text + n, sizeof(text) - (size_t)n, " (default %s)", is_on(o) ? "on" : o->fallback);
+        n += snprintf(text + n, sizeof(text) - (size_t)n, " (default %s)", is_on(o) ? "on" : o->fallback);
+    if (o->reloads && n < TEXT_MAX)
+        snprintf(text + n, sizeof(text) - (size_t)n, " (SIGHUP)");
     print_row(out, left, text, column, width);
 }
 
@@ -102,6 +104,18 @@ static void print_units(const config_t *c, FILE *out, int width)
         print_wrapped(out, "Times: 250ms, 10s, 5m, 1h; a plain number is milliseconds.", 0, 0, width);
     if (sizes)
         print_wrapped(out, "Sizes: 64k, 10M, 2G (powers of 1024); a plain number is bytes.", 0, 0, width);
+}
+
+/* Only of programs that have such options of their own. */
+static void print_reload(const config_t *c, FILE *out, int width)
+{
+    for (size_t i = 0; i < c->program->options_count; i++) {
+        if (c->program->options[i].reloads) {
+            print_wrapped(out, "Options with (SIGHUP) are read from the file again on that signal.", 0, 0,
+                          width);
+            return;
+        }
+    }
 }
 
 /* Shows the three ways at the program's first option, so that it can be copied. */
@@ -144,4 +158,5 @@ void config_help(const config_t *c, FILE *out, int width)
     fputc('\n', out);
     print_units(c, out, width);
     print_places(c, out, width);
+    print_reload(c, out, width);
 }

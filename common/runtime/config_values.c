@@ -1,6 +1,7 @@
 /* The options of a program with their values: looked up, checked and kept by strength of the place. */
 #include "common/runtime/config_values.h"
 #include "common/core/message.h"
+#include "common/runtime/log.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@ const config_option_t config_common[] = {
      .fallback = "info",
      .argument = "LEVEL",
      .help = "what to log on stderr",
+     .reloads = true,
      .choices = "debug|info|warn|error"},
 };
 const size_t config_common_count = sizeof(config_common) / sizeof(config_common[0]);
@@ -90,7 +92,11 @@ int config_tell(const config_t *c, const char *format, ...)
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     /* Values come from files and variables of anybody: no byte of them may steer the terminal. */
-    fprintf(stderr, "%s: %s\n", c->program->name, text_escape(text, strlen(text), shown, sizeof(shown)));
+    text_escape(text, strlen(text), shown, sizeof(shown));
+    if (c->running)
+        log_error("configuration: %s", shown);
+    else
+        fprintf(stderr, "%s: %s\n", c->program->name, shown);
     return -EINVAL;
 }
 

@@ -36,6 +36,9 @@ struct config {
     const char **arguments; /* point into argv */
     size_t arguments_count;
     bool check;
+    bool running; /* what is wrong goes to the log */
+    int argc;
+    char **argv;
 };
 
 extern const config_option_t config_common[];
@@ -60,6 +63,10 @@ int config_tell(const config_t *c, const char *format, ...) __attribute__((forma
 
 int config_tell_no_memory(const config_t *c); /* -ENOMEM */
 void config_value_done(config_value_t *v);
+
+/* A config with all its values, as config_load() returns it. `running`: for a program that is at work
+ * already. */
+int config_read(config_t **ret, const config_program_t *program, int argc, char **argv, bool running);
 
 /* Reads the ZPL file: 0, -EINVAL or -EIO, told. */
 int config_file_load(config_t *c, const char *path);

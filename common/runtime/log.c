@@ -21,10 +21,10 @@ static const struct {
 };
 enum { LEVELS = sizeof(levels) / sizeof(levels[0]) };
 
-/* Set once by log_open(), before any thread starts. */
+/* Set once by log_open(), before any thread starts; but for the level. */
 static struct {
     char name[128];
-    log_level_t level;
+    _Atomic log_level_t level;
     bool tty;
     bool colour;
     void (*take)(void *arg, const char *line, size_t len); /* NULL: stderr */
@@ -41,6 +41,11 @@ void log_open(const char *name, log_level_t level)
     logger.level = level;
     logger.tty = isatty(STDERR_FILENO) == 1;
     logger.colour = logger.tty && (!no_color || !*no_color);
+}
+
+void log_set_level(log_level_t level)
+{
+    logger.level = level;
 }
 
 int log_level_parse(const char *text, log_level_t *ret)

@@ -21,6 +21,7 @@ typedef struct {
 } log_limit_t;
 
 void log_open(const char *name, log_level_t level);
+void log_set_level(log_level_t level);
 int log_level_parse(const char *text, log_level_t *ret);
 bool log_enabled(log_level_t level);
 /* Hands lines to `take` (without their newline) instead of stderr; NULL: back to stderr. For a program that

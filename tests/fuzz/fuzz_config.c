@@ -16,7 +16,7 @@ static const config_option_t options[] = {
     {.name = "peer", .type = CONFIG_LIST, .fallback = "a,b", .argument = "EP", .help = "list"},
     {.name = "tries", .type = CONFIG_INT, .fallback = "5", .help = "int", .min = 1, .max = 255},
     {.name = "seed", .type = CONFIG_INT, .help = "any int that is not negative"},
-    {.name = "rate", .type = CONFIG_REAL, .help = "real"},
+    {.name = "rate", .type = CONFIG_REAL, .help = "real", .reloads = true},
     {.name = "stay", .type = CONFIG_FLAG, .help = "flag"},
     {.name = "progress", .type = CONFIG_FLAG, .fallback = "true", .help = "flag that is on"},
     {.name = "ack-deadline",
@@ -104,6 +104,13 @@ static void ask_everything(const config_t *c)
     MUST(n <= program.arguments_max);
 }
 
+static int take_all(void *arg, const config_t *fresh)
+{
+    (void)arg;
+    ask_everything(fresh);
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     char name[] = "mandrill-fuzz", flag[] = "--config";
@@ -135,8 +142,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     int rc = config_load(&c, &program, count, words);
     MUST((rc == CONFIG_RUN || rc == CONFIG_CHECK) == (c != NULL));
     MUST(rc == CONFIG_RUN || rc == CONFIG_CHECK || rc == CONFIG_EXIT || rc == -EINVAL || rc == -EIO);
-    if (c != NULL)
+    if (c != NULL) {
         ask_everything(c);
+        MUST(config_reload(c, take_all, NULL) == 0);
+        ask_everything(c);
+    }
     config_destroy(&c);
     unset_variables();
     unlink(file);

@@ -8,17 +8,17 @@
 #include <cmocka.h>
 
 static const config_option_t options[] = {
-    {"listen", CONFIG_TEXT, "tcp://127.0.0.1:5555", "EP", "where consumers connect", 0, 0, NULL},
-    {"outbox", CONFIG_TEXT, NULL, "FILE", "the outbox", 0, 0, NULL},
-    {"transport", CONFIG_TEXT, "ipc", "NAME", "how to talk", 0, 0, "ipc|tcp"},
-    {"legs", CONFIG_LIST, "save,restart", "NAMES", "the fan-out", 0, 0, NULL},
-    {"count", CONFIG_INT, NULL, "N", "how many", 0, 0, NULL},
-    {"nice", CONFIG_INT, "0", "N", "the priority", -20, 19, NULL},
-    {"fail", CONFIG_REAL, "0", "RATE", "how often to fail", 0, 1, NULL},
-    {"progress", CONFIG_FLAG, "true", NULL, "show progress", 0, 0, NULL},
-    {"stay", CONFIG_FLAG, NULL, NULL, "stay when done", 0, 0, NULL},
-    {"ack-deadline", CONFIG_DURATION, "10s", "TIME", "how long a lease is", 1, 3600000, NULL},
-    {"outbox-max", CONFIG_SIZE, "10G", "BYTES", "how large it may grow", 0, 0, NULL},
+    {"listen", CONFIG_TEXT, "tcp://127.0.0.1:5555", "EP", "where consumers connect", 0, 0, NULL, false},
+    {"outbox", CONFIG_TEXT, NULL, "FILE", "the outbox", 0, 0, NULL, false},
+    {"transport", CONFIG_TEXT, "ipc", "NAME", "how to talk", 0, 0, "ipc|tcp", false},
+    {"legs", CONFIG_LIST, "save,restart", "NAMES", "the fan-out", 0, 0, NULL, false},
+    {"count", CONFIG_INT, NULL, "N", "how many", 0, 0, NULL, false},
+    {"nice", CONFIG_INT, "0", "N", "the priority", -20, 19, NULL, false},
+    {"fail", CONFIG_REAL, "0", "RATE", "how often to fail", 0, 1, NULL, false},
+    {"progress", CONFIG_FLAG, "true", NULL, "show progress", 0, 0, NULL, false},
+    {"stay", CONFIG_FLAG, NULL, NULL, "stay when done", 0, 0, NULL, false},
+    {"ack-deadline", CONFIG_DURATION, "10s", "TIME", "how long a lease is", 1, 3600000, NULL, false},
+    {"outbox-max", CONFIG_SIZE, "10G", "BYTES", "how large it may grow", 0, 0, NULL, false},
 };
 
 static const config_program_t program = {
