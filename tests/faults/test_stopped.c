@@ -53,13 +53,12 @@ static void test_a_stopped_worker_is_lost_and_welcomed_back(void **state)
 
     trial_start(&t, rig, LEASE_MS);
     start_restart(rig, 1, 1, ARGS("--simulate", "0..20", "--log-messages"));
-    process_t *consumer = t.programs[PART_CONSUMER];
-    for (unsigned i = 1; i <= stops; i++) {
+    for (unsigned i = 0; i < stops; i++) {
         trial_publish(&t, CONFIRMS);
         WAIT(status_number(rig, "control-0", "workers.restart.count") == 2);
         process_signal(t.programs[PART_RESTART], SIGSTOP);
         int64_t stopped_ms = test_now_ms();
-        TRIAL_WAIT(&t, process_log_count(consumer, "(restart) is gone") == i);
+        TRIAL_WAIT(&t, status_number(rig, "control-0", "workers.restart.count") == 1);
         int64_t lost_ms = test_now_ms() - stopped_ms;
         assert_true(lost_ms < LOST_MS_MAX);
         figures_recovered(&t.figures, lost_ms);
