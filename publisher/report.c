@@ -3,6 +3,7 @@
 #include "common/runtime/log.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { DUMP_LEASES_MAX = 1000 };
 
@@ -45,8 +46,12 @@ static void fill_memory(const publisher_t *p, metrics_t *m)
     metrics_int(m, d.leased, "leased");
     metrics_int(m, d.parked, "parked");
     metrics_int(m, d.limbo, "limbo");
+    metrics_int(m, d.suspects, "suspects");
     metrics_int(m, d.total, "window");
     metrics_int(m, p->settings->limits.table_max, "window_max");
+    metrics_int(m, p->settings->limits.ready_max, "ready_max");
+    metrics_int(m, p->settings->limits.parked_max, "parked_max");
+    metrics_int(m, (int64_t)d.left, "parked_on_disk");
     metrics_int(m, (int64_t)consumers, "consumers");
     metrics_int(m, (int64_t)credit, "credit");
     metrics_int(m, (int64_t)d.extended, "extended");
@@ -79,6 +84,9 @@ static void fill_status(const publisher_t *p, metrics_t *m)
     metrics_int(m, (int64_t)p->round.counts.acked, "acked");
     report_outbox(p->outbox, m);
     metrics_int(m, (int64_t)p->dead_at_start, "dead_at_start");
+    metrics_int(m, (int64_t)report_died(p), "died");
+    metrics_int(m, (int64_t)p->round.counts.redriven, "redriven");
+    metrics_int(m, (int64_t)p->round.counts.purged, "purged");
     metrics_int(m, p->settings->outbox_max, "outbox_max_bytes");
     metrics_int(m, !p->had_room, "outbox_full");
     fill_memory(p, m);
@@ -220,20 +228,24 @@ static void dump_row(void *arg, const char *name, const char *value)
 }
 
 typedef struct {
-    const publisher_t *publisher;
+    publisher_t *publisher;
     uint64_t leases;
 } dump_t;
 
 static void dump_lease(void *arg, uint64_t id, uint16_t session, int64_t deadline_ms, uint8_t done)
 {
     dump_t *d = arg;
-    const publisher_t *p = d->publisher;
+    publisher_t *p = d->publisher;
+    char who[4 * LABEL_BYTES_MAX];
     char text[MESSAGE_ID_TEXT];
     if (d->leases++ >= DUMP_LEASES_MAX)
         return;
     message_id_format(outbox_id(p->outbox, id), text);
-    log_info("leased %s to consumer %d, %lld ms left, legs done %02x", text,
-             session == DELIVERY_NO_SESSION ? -1 : session, (long long)(deadline_ms - p->loop.now_ms), done);
+    bool held = session != DELIVERY_NO_SESSION;
+    const char *label = held ? consumers_label(&p->consumers, p->consumers.sessions[session].who) : "";
+    log_info("leased %s to consumer %d, %lld ms left, legs done %02x, with %s", text, held ? session : -1,
+             (long long)(deadline_ms - p->loop.now_ms), done,
+             label[0] ? text_escape(label, strlen(label), who, sizeof who) : "nobody by name");
 }
 
 void report_dump(publisher_t *p)
