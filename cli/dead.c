@@ -84,6 +84,7 @@ static const config_program_t program = {
                 "  mandrill dead list --json | jq -r 'select(.legs.save == \"done\") | .id' |\n"
                 "      xargs -r mandrill dead redrive --yes\n"
                 "\n"
+                "LOST in the list are deliveries whose consumer was lost with them.\n"
                 "Keys of --json (times in ms since 1970):\n"
                 "  id host published_at attributes died_at reason deliveries legs.LEG (done, bad, open)\n"
                 "  history[]: outcome started_at took_ms text, and of a try leg try worker, of the message\n"
@@ -159,8 +160,10 @@ static int read_filter(dead_settings_t *s, const config_t *config)
 static int read_rate(dead_settings_t *s, const config_t *config)
 {
     s->rate = s->word == DEAD_REDRIVE ? 100 : RATE_NONE;
-    if (!config_text(config, "rate"))
+    if (!config_text(config, "rate")) {
+        s->bulk = s->word == DEAD_PURGE && !s->ids && s->limit == UINT64_MAX;
         return EXIT_OK;
+    }
     s->rate = config_real(config, "rate");
     return s->rate > 0 ? EXIT_OK
                        : command_usage(&program, "%s: must be above 0", config_origin(config, "rate"));

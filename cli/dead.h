@@ -17,6 +17,7 @@ typedef struct {
     size_t ids_count;
     uint64_t limit; /* UINT64_MAX: none */
     double rate;    /* letters a second */
+    bool bulk;      /* purge of all that the filter lets through, as fast as it goes */
     bool dry_run, yes, json;
     const char *endpoint;
     const char *data_dir; /* NULL: a running publisher is asked */

@@ -53,21 +53,21 @@ static const char *plural(uint64_t n)
 
 /* --- before */
 
-static int count(dead_run_t *run)
+static int count(dead_run_t *run, const letter_filter_t *filter, uint64_t *ret)
 {
-    const dead_settings_t *s = run->link->settings;
+    uint64_t found = 0;
     dead_walk_t walk;
-    dead_walk_init(&walk, run->link, &s->filter, s->limit);
+    dead_walk_init(&walk, run->link, filter, run->link->settings->limit);
     while (!walk.ended) {
         answer_t answer;
         if (dead_walk(&walk, ACT_COUNT, LETTERS_MAX, &answer) < 0)
             return -1;
-        run->found += answer.buried.count;
+        found += answer.buried.count;
         if (run->ids && answer.buried.count > 0)
             run->ids[run->ids_count++] = answer.question.filter.id;
     }
     run->missing = walk.missing > 0;
-    run->counted_ms = clock_ms();
+    *ret = found;
     return 0;
 }
 
@@ -226,6 +226,41 @@ static int do_all(dead_run_t *run)
     return 0;
 }
 
+/* One question of purge_all: 1, 0 when it is to end at once, -1: failed. */
+static int purge_some(dead_run_t *run, message_id_t after, answer_t *ret)
+{
+    const dead_t question = {.act = ACT_PURGE, .filter = filter_now(run), .after = after, .max = LETTERS_MAX};
+    int r = 0;
+    letters_put(run->link->letters, &question);
+    while (r == 0 && !run->link->hurried) {
+        r = dead_link_wait(run->link, clock_ms() + AGAIN_MS, ret);
+        show(run, false);
+    }
+    return r;
+}
+
+/* All that the filter lets through may go by the thousand. When an answer was lost it is not known what that
+ * question did: then what is left is counted. 0 or -1. */
+static int purge_all(dead_run_t *run)
+{
+    bool lost = false;
+    answer_t answer = {.buried.more = true};
+    while (answer.buried.more && !run->link->stopped) {
+        int r = purge_some(run, answer.buried.looked_to, &answer);
+        if (r <= 0)
+            return r;
+        run->done += answer.buried.count;
+        lost = lost || answer.repeated;
+    }
+    uint64_t left = 0;
+    const letter_filter_t filter = filter_now(run);
+    if (lost && !run->link->stopped && count(run, &filter, &left) == 0)
+        run->done = run->found - (left < run->found ? left : run->found);
+    else if (!run->link->stopped)
+        run->gone = run->found - (run->done < run->found ? run->done : run->found);
+    return 0;
+}
+
 /* What is out when somebody stops this is done by the publisher all the same: it is waited for, to be told.
  */
 static void finish_out(dead_run_t *run)
@@ -244,11 +279,12 @@ static void finish_out(dead_run_t *run)
 static void tell_end(const dead_run_t *run)
 {
     const dead_settings_t *s = run->link->settings;
-    uint32_t unsure = letters_out(run->link->letters);
     uint64_t left = run->found - (run->done + run->gone < run->found ? run->done + run->gone : run->found);
+    uint64_t unsure = letters_out(run->link->letters) * (s->bulk ? (uint64_t)LETTERS_MAX : 1);
+    unsure = unsure < left ? unsure : left;
     if (s->json)
         printf("{\"act\":\"%s\",\"found\":%" PRIu64 ",\"done\":%" PRIu64 ",\"gone\":%" PRIu64
-               ",\"unanswered\":%" PRIu32 "}\n",
+               ",\"unanswered\":%" PRIu64 "}\n",
                run->deed->verb, run->found, run->done, run->gone, unsure);
     else
         printf("%" PRIu64 " of %" PRIu64 " dead letter%s %s\n", run->done, run->found, plural(run->found),
@@ -257,7 +293,7 @@ static void tell_end(const dead_run_t *run)
         fprintf(stderr, "mandrill dead: %" PRIu64 " %s no dead letter%s any more\n", run->gone,
                 run->gone == 1 ? "was" : "were", plural(run->gone));
     if (unsure > 0)
-        fprintf(stderr, "mandrill dead: of %" PRIu32 " more it is not known: their answers did not come\n",
+        fprintf(stderr, "mandrill dead: of %" PRIu64 " more it is not known: their answers did not come\n",
                 unsure);
     if (run->link->stopped && left > unsure)
         fprintf(stderr, "mandrill dead: stopped: %" PRIu64 " stay%s as they were\n", left - unsure,
@@ -270,7 +306,7 @@ static int run_deed(dead_run_t *run)
     dead_walk_init(&run->walk, run->link, &s->filter, run->found);
     progress_init(&run->progress, run->found, clock_ms());
     run->progress.what = run->deed->verb_past;
-    int r = do_all(run);
+    int r = s->bulk ? purge_all(run) : do_all(run);
     if (run->link->stopped)
         finish_out(run);
     if (run->progress.shown)
@@ -292,8 +328,9 @@ static int dry_run(const dead_run_t *run)
 
 static int act(dead_run_t *run)
 {
-    if (count(run) < 0)
+    if (count(run, &run->link->settings->filter, &run->found) < 0)
         return EXIT_FAILED;
+    run->counted_ms = clock_ms();
     if (run->found == 0) {
         if (!run->missing)
             dead_tell_none(run->link->settings);

@@ -9,8 +9,9 @@ enum {
     ESCAPED_MAX = TEXT_BYTES_MAX * 4 + 1, /* each byte as \xNN */
     HOST_WIDTH_MAX = 40,
     LEGS_WIDTH_MAX = 40,
-    DIED_WIDTH = 14,
-    REASON_WIDTH_MIN = 20, /* less says nothing: then it wraps */
+    DIED_WIDTH = 12,
+    REASON_WIDTH_MIN = 24, /* less says nothing: then it has a line of its own */
+    REASON_INDENT = 4,
     LEGS_TEXT = LEGS_MAX * (NAME_BYTES_MAX + sizeof(", open ")),
 };
 
@@ -90,8 +91,22 @@ void letter_widths(letter_view_t *v, const letter_t *letters, uint32_t n)
 
 void letter_head(const letter_view_t *v, FILE *out)
 {
-    fprintf(out, "%-*s  %-*s  %-*s  %10s  %-*s  %s\n", v->id_width, "ID", v->host_width, "HOST", DIED_WIDTH,
-            "DIED", "DELIVERIES", v->legs_width, "LEGS", "REASON");
+    fprintf(out, "%-*s  %-*s  %-*s  %4s  %-*s  %s\n", v->id_width, "ID", v->host_width, "HOST", DIED_WIDTH,
+            "DIED", "LOST", v->legs_width, "LEGS", "REASON");
+}
+
+/* `room`: columns that are left in the line. */
+static void print_reason(const letter_view_t *v, const char *reason, int room, FILE *out)
+{
+    int len = (int)strlen(reason);
+    bool own_line = v->columns > 0 && room < REASON_WIDTH_MIN && room < len;
+    if (own_line)
+        room = v->columns - REASON_INDENT;
+    fprintf(out, "%s%*s", own_line ? "\n" : "", own_line ? REASON_INDENT : 2, "");
+    if (v->columns > 0 && room > REASON_WIDTH_MIN / 2 && len > room)
+        fprintf(out, "%.*s...\n", room - 3, reason);
+    else
+        fprintf(out, "%s\n", reason);
 }
 
 void letter_row(const letter_view_t *v, const letter_t *letter, FILE *out)
@@ -109,13 +124,9 @@ void letter_row(const letter_view_t *v, const letter_t *letter, FILE *out)
     snprintf(ago, sizeof(ago), "%s ago", age(v, letter->died_ms, died));
     legs_text(v->names, letter, legs);
     escape(letter->reason, reason, sizeof(reason));
-    int n = fprintf(out, "%-*s  %-*s  %-*s  %10" PRIu32 "  %-*s  ", v->id_width, id, v->host_width, host,
+    int n = fprintf(out, "%-*s  %-*s  %-*s  %4" PRIu32 "  %-*s", v->id_width, id, v->host_width, host,
                     DIED_WIDTH, ago, letter->deliveries, v->legs_width, legs);
-    int room = v->columns - n;
-    if (v->columns > 0 && room >= REASON_WIDTH_MIN && (int)strlen(reason) > room)
-        fprintf(out, "%.*s...\n", room - 3, reason);
-    else
-        fprintf(out, "%s\n", reason);
+    print_reason(v, reason, v->columns - n - 2, out);
 }
 
 /* --- a page */

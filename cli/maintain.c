@@ -86,6 +86,7 @@ static int start(maintain_t *m, const char *data_dir)
 {
     const supervisor_events_t events = {.line = on_line, .ended = on_ended, .arg = m};
     loop_init(&m->loop);
+    m->loop.stall_ms = INT64_MAX; /* nobody waits for this loop */
     m->supervisor = supervisor_new(&m->loop, &events);
     int r = m->supervisor ? make_dir(m) : -ENOMEM;
     if (r == 0)

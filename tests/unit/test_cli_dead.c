@@ -263,12 +263,27 @@ static void a_dry_run_only_lists(void **state)
 static void each_is_done_once(void **state)
 {
     (void)state;
+    static const char *const rates[] = {NULL, "--rate", NULL}; /* by the thousand, and one by one */
+    for (int i = 0; i < 2; i++) {
+        fill(1000);
+        store.looks = 300;
+        memset(store.acted, 0, sizeof(store.acted));
+        assert_int_equal(DEAD("purge", "--yes", rates[i], "100000"), EXIT_OK);
+        assert_string_equal(out, "1000 of 1000 dead letters purged\n");
+        for (uint32_t seq = 1; seq <= 1000; seq++)
+            assert_int_equal(store.acted[seq], 1);
+    }
+}
+
+static void a_purge_whose_answers_are_lost_counts_what_is_left(void **state)
+{
+    (void)state;
     fill(1000);
     store.looks = 300;
+    store.lose = 2;
     assert_int_equal(DEAD("purge", "--yes"), EXIT_OK);
     assert_string_equal(out, "1000 of 1000 dead letters purged\n");
-    for (uint32_t seq = 1; seq <= 1000; seq++)
-        assert_int_equal(store.acted[seq], 1);
+    assert_int_equal(left(), 0);
 }
 
 static void a_limit_is_kept_when_answers_are_lost(void **state)
@@ -370,6 +385,7 @@ int main(void)
         with_store(many_are_done_only_when_yes_is_said),
         with_store(a_dry_run_only_lists),
         with_store(each_is_done_once),
+        with_store(a_purge_whose_answers_are_lost_counts_what_is_left),
         with_store(a_limit_is_kept_when_answers_are_lost),
         with_store(what_finds_no_room_is_tried_again),
         with_store(a_rate_is_kept),
