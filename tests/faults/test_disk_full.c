@@ -1,15 +1,24 @@
 /* An outbox that is full, by --outbox-max or because its disk is: clients are refused and nothing else, what
- * is there goes on to be delivered and settled, and then there is room again. */
+ * is there goes on to be delivered and settled, and then there is room again. A save worker's disk that is
+ * full: its tasks wait, and no try is counted. */
 #include "tests/support/fake.h"
-#include "tests/support/load.h"
-#include "tests/support/pipeline.h"
+#include "tests/support/trial.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-enum { SAVE = 1, RESTART = 2, SESSION = 4711, BATCH = 1000, BATCHES_MAX = 1000 };
+enum {
+    SAVE = 1,
+    RESTART = 2,
+    SESSION = 4711,
+    BATCH = 1000,
+    BATCHES_MAX = 1000,
+    LEASE_MS = 2000,
+    FURTHER = 100
+};
 
 /* PUBLISH after PUBLISH until one is refused; how many were stored. */
 static unsigned publish_until_full(fake_t *client, uint64_t *number)
@@ -74,41 +83,62 @@ static void test_outbox_max(void **state)
     rig_passed(rig);
 }
 
-/* A publisher in a mount namespace of its own, its outbox on a disk of 24 MB there; skips the test where that
- * is not allowed. */
-static process_t *publisher_on_a_small_disk(rig_t *rig)
-{
-    char disk[TEST_PATH_MAX], script[TEST_PATH_MAX], text[2048];
+typedef struct {
+    const char *name;
+    const char *mount; /* a shell's words; $DISK is the folder */
+} small_disk_t;
 
-    assert_int_equal(mkdir(rig_path(rig, "disk", disk), 0700), 0);
-    if (RUN(rig, "allowed", "/usr/bin/unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", disk) != 0) {
-        rig_passed(rig);
-        skip();
-    }
+static const small_disk_t TMPFS = {"tmpfs of 24 MB", "mount -t tmpfs -o size=24m tmpfs $DISK"};
+static const small_disk_t EXT4 = {
+    "ext4 of 32 MB",
+    "truncate -s 32M $DISK.image && mkfs.ext4 -q $DISK.image && mount -o loop $DISK.image $DISK"};
+/* A quarter of it is taken up by a file that a test may remove. */
+static const small_disk_t TINY = {
+    "tmpfs of 1 MB", "mount -t tmpfs -o size=1m tmpfs $DISK && head -c 262144 /dev/zero >$DISK/ballast"};
+
+/* A program in a mount namespace of its own, where `file` of its arguments lies on a small disk: a script, in
+ * a buffer of TEST_PATH_MAX. Skips the test where that is not allowed, and says so. */
+static const char *on_a_small_disk(rig_t *rig, const small_disk_t *disk, const char *program,
+                                   const char *file, char *script)
+{
+    char folder[TEST_PATH_MAX], name[PROCESS_NAME_MAX], text[2048];
+
+    assert_int_equal(mkdir(rig_path(rig, "disk", folder), 0700), 0);
+    snprintf(name, sizeof name, "%s-small", program);
     int n = snprintf(text, sizeof text,
                      "#!/bin/sh\n"
                      "[ -n \"$MOUNTS\" ] || MOUNTS=1 exec unshare -m \"$0\" \"$@\"\n"
-                     "mount -t tmpfs -o size=24m tmpfs %s || exit 1\n"
+                     "DISK=%s\n"
+                     "(%s) || exit 1\n"
+                     "[ $# -gt 0 ] || exit 0\n"
                      "for word in \"$@\"; do\n"
                      "  shift\n"
-                     "  case $word in */outbox-0.db) word=%s/outbox.db ;; esac\n"
+                     "  case $word in */%s) word=$DISK/%s ;; esac\n"
                      "  set -- \"$@\" \"$word\"\n"
                      "done\n"
-                     "exec " TEST_PROGRAMS_DIR "/mandrill-publisher \"$@\"\n",
-                     disk, disk);
+                     "exec " TEST_PROGRAMS_DIR "/%s \"$@\"\n",
+                     folder, disk->mount, file, file, program);
     assert_true(n > 0 && n < (int)sizeof text);
-    test_write_file(rig_path(rig, "small", script), text, (size_t)n);
+    test_write_file(rig_path(rig, name, script), text, (size_t)n);
     assert_int_equal(chmod(script, 0700), 0);
-    return start_publisher_as(rig, 0, script, NO_ARGS);
+    if (RUN(rig, "allowed", script, NULL) != 0) {
+        rig_passed(rig);
+        print_message("SKIPPED: no %s can be mounted here (that needs root, and for ext4 a loop device)\n",
+                      disk->name);
+        skip();
+    }
+    return script;
 }
 
-static void test_a_disk_without_room(void **state)
+static void fill_outbox(rig_t *rig, const small_disk_t *disk)
 {
-    rig_t *rig = *state;
+    char script[TEST_PATH_MAX], row[128];
     fake_t client;
     uint64_t number = 1;
+    figures_t *f = rig_alloc(rig, sizeof *f);
 
-    process_t *publisher = publisher_on_a_small_disk(rig);
+    process_t *publisher = start_publisher_as(
+        rig, 0, on_a_small_disk(rig, disk, "mandrill-publisher", "outbox-0.db", script), NO_ARGS);
     fake_raw(&client, rig, rig_endpoint(rig, "clients-0"));
     unsigned stored = publish_until_full(&client, &number);
     assert_true(stored > 0);
@@ -129,6 +159,68 @@ static void test_a_disk_without_room(void **state)
     assert_int_equal(saved(rig, 0), stored);
     assert_int_equal(process_stop(publisher), 0);
     assert_int_equal(publisher->starts, 1);
+    memset(f, 0, sizeof *f);
+    f->cycles = 2;
+    f->messages = f->confirmed = stored;
+    snprintf(row, sizeof row, "outbox fills a %s, %s", disk->name, rig->transport);
+    figures_row(row, f);
+    rig_passed(rig);
+}
+
+static void test_a_disk_without_room(void **state)
+{
+    fill_outbox(*state, &TMPFS);
+}
+
+static void test_a_file_system_without_room(void **state)
+{
+    fill_outbox(*state, &EXT4);
+}
+
+/* The worker's disk as others see it: a path in a buffer of TEST_PATH_MAX. */
+static const char *inside(const rig_t *rig, const process_t *worker, const char *file, char *path)
+{
+    char disk[TEST_PATH_MAX];
+
+    int n = snprintf(path, TEST_PATH_MAX, "/proc/%d/root%.100s/%s", (int)worker->pid,
+                     rig_path(rig, "disk", disk), file);
+    assert_true(n < TEST_PATH_MAX);
+    return path;
+}
+
+/* More and more until the worker's disk is full; then there is room again. */
+static void test_a_save_worker_without_room(void **state)
+{
+    rig_t *rig = *state;
+    char script[TEST_PATH_MAX], path[TEST_PATH_MAX], log[TEST_PATH_MAX];
+    trial_t *t = rig_alloc(rig, sizeof *t);
+
+    trial_load(t, rig);
+    on_a_small_disk(rig, &TINY, "mandrill-worker", "saved-0.db", script);
+    start_sturdy_publisher(rig, 0, LEASE_MS);
+    start_sturdy_consumer(rig, 0, 1, LEASE_MS);
+    process_t *save = start_save_as(rig, 0, script, 1, ARGS("--log-messages"));
+    start_restart(rig, 0, 1, ARGS("--simulate", "0..1", "--log-messages"));
+    TRIAL_WAIT(t, process_log_count(save, "the disk is full") > 0);
+    trial_publish(t, FURTHER);
+    for (unsigned i = 0; i < TRIAL_LOADS; i++)
+        load_finish(&t->loads[i]);
+    assert_true(status_number(rig, "clients-0", STATUS_BACKLOG) > 0);
+    assert_int_equal(status_number(rig, "control-0", "workers.save.window"), 0);
+    assert_int_equal(status_number(rig, "control-0", "workers.save.retries"), 0);
+    int64_t room_ms = test_now_ms();
+    assert_int_equal(unlink(inside(rig, save, "ballast", path)), 0);
+    WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
+    figures_recovered(&t->figures, test_now_ms() - room_ms);
+    t->figures.cycles = 1;
+    assert_int_equal(status_number(rig, "control-0", "workers.save.bad"), 0);
+    /* For the judge, who is not in there; nobody writes now. */
+    assert_int_equal(RUN(rig, "copy", "/bin/cp", inside(rig, save, "saved-0.db", path),
+                         inside(rig, save, "saved-0.db-wal", log), rig->dir),
+                     0);
+    trial_judge(t, "saved rows fill a tmpfs of 1 MB");
+    assert_int_equal(process_stop(save), 0);
+    assert_int_equal(save->starts, 1);
     rig_passed(rig);
 }
 
@@ -137,6 +229,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         RIG_TESTS(test_outbox_max),
         RIG_TESTS(test_a_disk_without_room),
+        RIG_TEST(test_a_file_system_without_room, "ipc"),
+        RIG_TESTS(test_a_save_worker_without_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

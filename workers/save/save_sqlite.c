@@ -346,6 +346,9 @@ static int wait_for_store(save_t *s, int rc)
         log_error("%s: cannot roll back: %s", s->path, sqlite3_errmsg(s->db));
         return 0;
     }
+    /* What the log holds goes to its place, so that the log's own room can be used again. */
+    if (full && checkpoint(s) != 0)
+        return 0;
     return full || memory ? FULL_WAIT_MS : locked ? LOCKED_WAIT_MS : 0;
 }
 
