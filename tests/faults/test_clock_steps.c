@@ -109,8 +109,8 @@ static void test_a_delay_over_a_restart(void **state)
     rig_passed(rig);
 }
 
-/* More delays than memory has room for: the others wait on disk, by their wall times, and when those are out of
- * reach they come early, never late. */
+/* More delays than memory has room for: the others wait on disk, by their wall times, and when those are out
+ * of reach they come early, never late. */
 static void test_many_delays_over_a_restart(void **state)
 {
     rig_t *rig = *state;

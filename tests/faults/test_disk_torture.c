@@ -86,15 +86,6 @@ static bool is_done(rig_t *rig, victim_t *v)
     return !process_running(v->load.client) && status_number(rig, v->clients, STATUS_BACKLOG) == 0;
 }
 
-static bool is_ready(const process_t *p)
-{
-    char *text = test_read_file(p->announce);
-    bool ready = text[0] != '\0';
-
-    free(text);
-    return ready;
-}
-
 static void start_faulty(torture_t *t, victim_t *v, uint64_t n)
 {
     unsigned before = v->load.requested;
@@ -113,7 +104,8 @@ static void start_faulty(torture_t *t, victim_t *v, uint64_t n)
 /* Until it has ended, or has done all that there was. */
 static void end_faulty(torture_t *t, victim_t *v)
 {
-    WAIT(!process_running(v->program) || (t->with_messages ? is_done(t->rig, v) : is_ready(v->program)));
+    WAIT(!process_running(v->program) ||
+         (t->with_messages ? is_done(t->rig, v) : process_is_announced(v->program)));
     v->stopped = process_running(v->program);
     if (v->stopped)
         process_stop(v->program);
@@ -159,7 +151,7 @@ static bool torture_batch(torture_t *t, uint64_t n)
     for (unsigned i = 0; i < t->count; i++) {
         victim_t *v = &t->victims[i];
 
-        WAIT(is_ready(v->program) && is_done(t->rig, v));
+        WAIT(process_is_announced(v->program) && is_done(t->rig, v));
         figures_recovered(&t->figures, test_now_ms() - start_ms);
         t->figures.cycles++;
     }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -160,6 +161,13 @@ int process_stop(process_t *p)
 {
     process_signal(p, SIGTERM);
     return process_wait(p, WAIT_MS);
+}
+
+bool process_is_announced(const process_t *p)
+{
+    struct stat st;
+
+    return stat(p->announce, &st) == 0 && st.st_size > 0;
 }
 
 void process_announced(process_t *p, const char *key, char *value)

@@ -40,6 +40,8 @@ int process_stop(process_t *p);
 /* What the last process_wait returned. */
 int process_code(const process_t *p);
 
+/* Whether it has announced itself since it was started. */
+bool process_is_announced(const process_t *p);
 /* Waits until it has announced `key` and returns the value in a buffer of TEST_PATH_MAX. */
 void process_announced(process_t *p, const char *key, char *value);
 /* How often `text` stands in its log, or on its stdout. */

@@ -89,22 +89,13 @@ void trial_recover(trial_t *t, int64_t ended_ms)
     figures_recovered(&t->figures, test_now_ms() - ended_ms);
 }
 
-static bool announced(const process_t *p)
-{
-    char *text = test_read_file(p->announce);
-    bool is = text[0] != '\0';
-
-    free(text);
-    return is;
-}
-
 void trial_revive(trial_t *t, part_t part, int64_t died_ms)
 {
     process_t *p = t->programs[part];
     int64_t before = 0;
 
     process_start(p);
-    TRIAL_WAIT(t, announced(p));
+    TRIAL_WAIT(t, process_is_announced(p));
     /* The counts of a publisher and a consumer begin with their process. */
     if (part == PART_SAVE || part == PART_RESTART)
         before = through(t, part);
