@@ -204,6 +204,21 @@ static void stage(round_t *r, uint32_t place)
     r->codes[place] = (uint8_t)code;
 }
 
+/* What changes no disk has counted at once, the first time, and was not undone: an extension is not given
+ * twice, and a message that was released then is not leased any more, which is no reason to call the step
+ * stale. */
+static void stage_again(round_t *r, uint32_t place)
+{
+    delivery_step_t *s = &r->steps[place].step;
+    step_code_t before = r->codes[place];
+
+    if (s->op == OP_EXTEND && before == STEP_KEPT)
+        s->op = OP_NONE;
+    stage(r, place);
+    if (s->op == OP_RELEASE && before == STEP_RETURNED && r->codes[place] == STEP_STALE)
+        r->codes[place] = STEP_RETURNED;
+}
+
 uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t *s)
 {
     assert(r->steps_count < ROUND_STEPS_MAX);
@@ -365,7 +380,7 @@ int round_again(round_t *r)
     do {
         uint32_t end = r->again_from + PIECE < r->steps_count ? r->again_from + PIECE : r->steps_count;
         for (uint32_t i = r->again_from; i < end && r->failed == 0; i++)
-            stage(r, i);
+            stage_again(r, i);
         error = commit_steps(r, r->again_from, end);
         if (error == 0)
             r->again_from = end;

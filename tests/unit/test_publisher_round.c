@@ -98,6 +98,29 @@ static void a_full_disk_keeps_the_steps(void **state)
     assert_int_equal(scan_all(w->outbox).ids[2], TEST_EPOCH(1, 4));
 }
 
+/* What has counted without the disk does not count again, and is answered as it was. */
+static void a_round_again_extends_and_releases_once(void **state)
+{
+    world_t *w = *state;
+    lease(w, 3);
+    step_item(w, 0, BOTH, OP_NONE);
+    step_item(w, 1, SAVE, OP_EXTEND);
+    step_item(w, 2, 0, OP_RELEASE);
+    write_errno = ENOSPC;
+    assert_int_equal(round_commit(&w->round), -ENOSPC);
+    assert_int_equal(round_again(&w->round), -ENOSPC);
+    write_errno = 0;
+    assert_int_equal(round_again(&w->round), 0);
+    assert_int_equal(w->round.codes[0], STEP_DONE);
+    assert_int_equal(w->round.codes[1], STEP_KEPT);
+    assert_int_equal(w->round.codes[2], STEP_RETURNED);
+    round_end(&w->round);
+    assert_int_equal(gauges(w).extended, 1);
+    assert_int_equal(gauges(w).leased, 1);
+    assert_int_equal(gauges(w).total, 2);
+    assert_int_equal(w->round.counts.legs_done[0], 2);
+}
+
 /* Done again, a round goes in pieces: what fits is committed, and is not done a second time. */
 static void a_round_again_goes_in_pieces(void **state)
 {
@@ -429,6 +452,7 @@ int main(void)
         TEST(done_messages_leave),
         TEST(extensions_alone_need_no_disk),
         TEST(a_full_disk_keeps_the_steps),
+        TEST(a_round_again_extends_and_releases_once),
         TEST(a_round_again_goes_in_pieces),
         TEST(a_failed_round_is_undone),
         TEST(a_full_disk_at_any_write),
