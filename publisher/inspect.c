@@ -42,7 +42,7 @@ int inspect_open(outbox_t **ret, const char *path, int64_t max_bytes, char *why)
 
 int inspect(const char *path, char *why)
 {
-    outbox_t *outbox;
+    outbox_t *outbox = NULL;
     int r = inspect_open(&outbox, path, INT64_MAX, why);
     if (r < 0)
         return r;

@@ -11,8 +11,8 @@ static text_t label_of(const round_t *r, uint32_t who)
 /* A leg that has ended badly without a record of its tries leaves one all the same: its reason. */
 static void write_assumed(round_t *r, const step_t *s)
 {
-    for (uint8_t bit = 0; bit < LEGS_MAX; bit++) {
-        const event_t e = {.bit = bit,
+    for (unsigned bit = 0; bit < LEGS_MAX; bit++) {
+        const event_t e = {.bit = (uint8_t)bit,
                            .no = 1,
                            .label = {"", 0},
                            .since_ms = (uint64_t)r->wall_ms,
@@ -93,7 +93,7 @@ static bool lease_event(round_t *r, size_t i, const delivery_change_t *c, event_
         .how = c->lease_end == LEASE_LOST || c->lease_end == LEASE_SPARED ? HOW_LEASE_LOST : HOW_NACKED,
         .text = {"", 0},
     };
-    if (c->lease_end == LEASE_NACKED)
+    if (c->lease_end == LEASE_NACKED && s->text_len > 0)
         ret->text = (text_t){(const char *)r->texts.data + s->text_at, s->text_len};
     if (c->lease_end == LEASE_CAPPED)
         ret->text = (text_t){capped, sizeof capped - 1};
