@@ -156,6 +156,38 @@ static void test_lost_leases_are_told_with_who_had_them(void **state)
     rig_passed(rig);
 }
 
+/* What kills its consumers ends among the dead letters; what was out with it each time does not. */
+static void test_a_poison_dies_alone(void **state)
+{
+    enum { MESSAGES = 8, POISON = 4, DELIVERIES_MAX = 5 };
+    rig_t *rig = *state;
+    world_t w;
+    unsigned done = 0, killed = 0;
+
+    open_world(rig, &w, MESSAGES, ARGS("--ack-deadline", "300ms"));
+    uint64_t poison = w.d[POISON].id.seq;
+    for (unsigned n = MESSAGES; done < MESSAGES - 1 || killed <= DELIVERIES_MAX; n = 1) {
+        bool dies = false;
+        for (unsigned i = 0; i < n; i++)
+            dies |= w.d[i].id.seq == poison;
+        if (dies) {
+            killed++;
+            fake_again(&w.consumer);
+        } else {
+            for (unsigned i = 0; i < n; i++, done++)
+                assert_int_equal(fake_step(&w.consumer, &w.d[i], BOTH, 0, OP_NONE, 0), STEP_DONE);
+        }
+        if (done < MESSAGES - 1 || killed <= DELIVERIES_MAX)
+            fake_take(&w.consumer, w.d, 1);
+    }
+    WAIT(ask(&w, ACT_LIST, "", "", MANY) == 1);
+    assert_int_equal(w.letters[0].id.seq, poison);
+    assert_true(has_reason(&w.letters[0], "deliveries: 6 leases lost"));
+    assert_int_equal(status_number(rig, "clients-0", STATUS_BACKLOG), 0);
+    assert_int_equal(status_number(rig, "clients-0", "acked"), MESSAGES - 1);
+    rig_passed(rig);
+}
+
 /* Of another's delivery: kept, but it is not this one's number of tries. */
 static void test_a_late_try_is_kept_and_does_not_count(void **state)
 {
@@ -401,6 +433,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         RIG_TESTS(test_a_dead_letter_tells_everything),
         RIG_TESTS(test_lost_leases_are_told_with_who_had_them),
+        RIG_TESTS(test_a_poison_dies_alone),
         RIG_TESTS(test_a_late_try_is_kept_and_does_not_count),
         RIG_TESTS(test_letters_are_found_by_filter_and_in_pages),
         RIG_TESTS(test_a_redriven_letter_goes_out_again),

@@ -50,6 +50,14 @@ void fake_worker(fake_t *f, rig_t *rig, const char *endpoint, const char *kind, 
     greet(f, ROLE_WORKER, window);
 }
 
+void fake_again(fake_t *f)
+{
+    f->deliveries_count = f->tasks_count = 0;
+    f->welcomed = false;
+    f->next_no = 1;
+    greet(f, f->hello.role, f->hello.window);
+}
+
 void fake_close(fake_t *f)
 {
     rig_close(f->rig, f->socket);

@@ -38,6 +38,8 @@ void fake_raw(fake_t *f, rig_t *rig, const char *endpoint);
 void fake_consumer(fake_t *f, rig_t *rig, const char *endpoint, uint32_t window);
 void fake_worker(fake_t *f, rig_t *rig, const char *endpoint, const char *kind, const char *leg,
                  uint32_t window);
+/* Another peer on the same connection, with nothing in hand: whoever was there before is lost. */
+void fake_again(fake_t *f);
 /* Gone without a word. */
 void fake_close(fake_t *f);
 void fake_bye(fake_t *f);
