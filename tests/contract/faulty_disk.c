@@ -1,6 +1,7 @@
 #include "tests/contract/faulty_disk.h"
 
 #include "tests/support/wait.h"
+#include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
 
@@ -23,19 +24,30 @@ static sqlite3_file *real(sqlite3_file *f)
 static int on_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
 {
     faulty_disk.writes++;
-    if (faulty_disk.write_error != 0 && faulty_disk.writes >= faulty_disk.fail_from)
+    if (faulty_disk.write_error != 0 && faulty_disk.writes >= faulty_disk.fail_from) {
+        errno = faulty_disk.write_errno;
         return faulty_disk.write_error;
+    }
     faulty_disk.unsynced += ((file_t *)f)->is_log;
+    faulty_disk.anew += !((file_t *)f)->is_log && faulty_disk.lost > 0;
     return real(f)->pMethods->xWrite(real(f), bytes, n, at);
 }
 
 static int on_sync(sqlite3_file *f, int flags)
 {
+    const bool is_log = ((file_t *)f)->is_log;
     faulty_disk.syncs++;
-    if (faulty_disk.sync_error != 0 && !(faulty_disk.log_syncs && ((file_t *)f)->is_log))
+    if (faulty_disk.sync_error != 0 && !(faulty_disk.log_syncs && is_log)) {
+        if (is_log) {
+            faulty_disk.lost += faulty_disk.unsynced;
+            faulty_disk.unsynced = 0;
+        }
         return faulty_disk.sync_error;
-    if (((file_t *)f)->is_log)
+    }
+    if (is_log)
         faulty_disk.unsynced = 0;
+    else if (faulty_disk.anew > 0)
+        faulty_disk.lost = faulty_disk.anew = 0;
     return real(f)->pMethods->xSync(real(f), flags);
 }
 
@@ -128,7 +140,7 @@ static int on_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags,
 
 void faulty_disk_reset(void)
 {
-    faulty_disk = (faulty_disk_t){0};
+    faulty_disk = (faulty_disk_t){.lost = faulty_disk.lost};
 }
 
 void faulty_disk_mount(void)

@@ -49,15 +49,15 @@ static void test_a_consumer_is_replaced_while_the_worker_is_stopped(void **state
     char endpoint[RIG_ENDPOINT_MAX];
     process_t *p = contract_start(c, "worker", NO_ARGS);
 
-    process_signal(p, SIGSTOP);
-    const int64_t stopped_ms = test_now_ms();
+    b->blind = true;
     for (uint64_t seq = 1; seq <= FEW; seq++)
         boss_ask(b, 0, seq, 1, "web-1");
+    BOSS_UNTIL(b, b->results_count == FEW); /* and not seen: the worker keeps them */
+    process_signal(p, SIGSTOP);
     snprintf(endpoint, sizeof endpoint, "%s", b->endpoint);
     boss_close(b);
     boss_open(b, endpoint); /* another process, by its session */
     b->next_ref += FEW + 1;
-    BOSS_WAIT_SINCE(b, stopped_ms, AWAY_MS);
     process_signal(p, SIGCONT);
     BOSS_UNTIL(b, b->workers_count == 1 && b->workers[0].welcomed);
     const uint64_t ref = boss_ask(b, 0, 1, 1, "web-1");
@@ -82,10 +82,8 @@ static void test_both_consumers_welcome_it_back(void **state)
     BOSS_UNTIL(b, (boss_turn(&second, 0), b->workers_count == 1 && second.workers_count == 1));
     BOSS_UNTIL(b, (boss_turn(&second, 0), b->workers[0].window == second.workers[0].window));
     process_signal(p, SIGSTOP);
-    const int64_t stopped_ms = test_now_ms();
     const uint64_t first_late = boss_ask(b, 0, 1, 1, "web-1"),
                    second_late = boss_ask(&second, 0, 2, 1, "web-2");
-    BOSS_UNTIL(b, (boss_turn(&second, 0), test_now_ms() - stopped_ms >= AWAY_MS));
     boss_forget(b, 0);
     boss_forget(&second, 0);
     process_signal(p, SIGCONT);

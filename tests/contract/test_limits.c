@@ -2,6 +2,7 @@
  * other. Over the kinds of tests/contract/odd_kinds.c, in each of the executors. */
 #include "tests/contract/contract.h"
 
+#include "common/core/peers.h"
 #include <string.h>
 
 enum { LIMIT_MS = 200, LONG_MS = 1000 };
@@ -35,6 +36,23 @@ static void test_a_task_that_takes_too_long_is_cancelled(void **state)
     assert_string_equal(r->text, "cancelled after 1 s");
     assert_true(r->at_ms - start_ms >= LIMIT_MS + LONG_MS);
     assert_int_equal(b->results_count, 2);
+    rig_passed(c->rig);
+}
+
+/* The worker wakes up for it, with nothing else to wake it. */
+static void test_the_time_is_watched(void **state)
+{
+    enum { TIMES = 5 };
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+
+    contract_start(c, "worker", NO_ARGS);
+    b->ping_ms = INT64_MAX;
+    const int64_t start_ms = test_now_ms();
+    for (int i = 0; i < TIMES; i++)
+        await(b, ask(b, "bound-1", LIMIT_MS));
+    /* By its own PINGs it would take a second each. */
+    assert_true(test_now_ms() - start_ms < (TIMES - 1) * PING_MS);
     rig_passed(c->rig);
 }
 
@@ -132,6 +150,7 @@ int main(void)
                                 {"mandrill-worker-odd", &odd_batch}};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_task_that_takes_too_long_is_cancelled),
+        cmocka_unit_test(test_the_time_is_watched),
         cmocka_unit_test(test_the_kind_may_know_better),
         cmocka_unit_test(test_what_ends_in_time_is_left_alone),
     };

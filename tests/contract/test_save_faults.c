@@ -27,6 +27,7 @@ struct worker_sink {
 static worker_sink_t sink;
 static char directory[] = "/tmp/test_save_faults.XXXXXX";
 static char database[DATABASE_BYTES];
+static unsigned files; /* databases so far */
 static config_t *config;
 static void *self;
 static buffer_t body;
@@ -42,7 +43,7 @@ static void keep(worker_sink_t *s, uint32_t number, outcome_t outcome)
 
 void worker_ok(worker_sink_t *s, uint32_t number)
 {
-    s->said_before_sync += faulty_disk.unsynced > 0;
+    s->said_before_sync += faulty_disk.unsynced > 0 || faulty_disk.lost > 0;
     keep(s, number, OUTCOME_OK);
 }
 
@@ -64,9 +65,9 @@ static void swallow(void *arg, const char *line, size_t len)
     (void)arg, (void)line, (void)len;
 }
 
-static int open_store(void **state)
+/* The file that was there before. */
+static int open_again(void)
 {
-    static unsigned files;
     char why[WHY_BYTES] = "";
     char name[] = "test", flag[] = "--database";
     char *argv[] = {name, flag, database, NULL};
@@ -77,15 +78,23 @@ static int open_store(void **state)
                                       .examples = "",
                                       .options = save_sqlite.options,
                                       .options_count = save_sqlite.options_count};
-    (void)state;
-    snprintf(database, sizeof database, "%s/%u.db", directory, files++);
-    faulty_disk_reset();
     sink = (worker_sink_t){0};
     if (config_load(&config, &program, 3, argv) != CONFIG_RUN)
         return -1;
     if (save_sqlite.open(&self, config, false, why) != 0)
         fprintf(stderr, "%s\n", why);
     return self == NULL ? -1 : 0;
+}
+
+static int open_store(void **state)
+{
+    (void)state;
+    snprintf(database, sizeof database, "%s/%u.db", directory, files++);
+    faulty_disk_reset();
+    faulty_disk.lost = 0;
+    for (uint32_t i = 0; i < TASKS; i++)
+        tasks[i].id = (message_id_t){1, i + 1};
+    return open_again();
 }
 
 static int close_store(void **state)
@@ -107,7 +116,7 @@ static int prepare(void **state)
     if (mkdtemp(directory) == NULL || body_make("web-1", 5, "example.net", 1, 2000, &body, why) != 0)
         return -1;
     for (uint32_t i = 0; i < TASKS; i++) {
-        tasks[i] = (worker_task_t){.number = i, .try_no = 1, .id = {1, i + 1}};
+        tasks[i] = (worker_task_t){.number = i, .try_no = 1};
         if (body_parse(body.data, body.len, &tasks[i].body) != 0)
             return -1;
     }
@@ -119,7 +128,7 @@ static int clean_up(void **state)
     char command[DATABASE_BYTES * 2];
     (void)state;
     buffer_done(&body);
-    for (unsigned i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < files; i++) {
         static const char *const ends[] = {"", "-wal", "-shm"};
         for (size_t e = 0; e < sizeof ends / sizeof ends[0]; e++) {
             snprintf(command, sizeof command, "%s/%u.db%s", directory, i, ends[e]);
@@ -204,7 +213,7 @@ static void a_failed_write_answers_nothing(void **state)
 static void a_failed_checkpoint_ends_it(void **state)
 {
     (void)state;
-    int result = 0;
+    int result = save();
     faulty_disk.sync_error = SQLITE_IOERR_FSYNC;
     faulty_disk.log_syncs = true;
     for (unsigned batch = 1; result == 0; batch++) {
@@ -222,13 +231,87 @@ static void a_failed_checkpoint_ends_it(void **state)
     assert_true(saved_rows(database) > TASKS);
 }
 
+/* The next worker finds the rows of the failed commit in the log, where the kernel shows them and the disk
+ * does not have them. They come again and need no write of their own: OK, but not before all has been written
+ * anew. */
+static void after_a_failed_fsync_a_restart_writes_all_anew(void **state)
+{
+    (void)state;
+    assert_int_equal(save(), 0);
+    expect_all(OUTCOME_OK);
+    for (uint32_t i = 0; i < TASKS; i++)
+        tasks[i].id.stream = 2;
+    faulty_disk.sync_error = SQLITE_IOERR_FSYNC;
+    assert_int_equal(save(), -EIO);
+    assert_int_equal(sink.count, 0);
+    save_sqlite.close(&self);
+    config_destroy(&config);
+    assert_true(faulty_disk.lost > 0);
+    faulty_disk_reset();
+    assert_int_equal(open_again(), 0);
+    assert_int_equal(saved_rows(database), 2 * TASKS);
+    assert_int_equal(save(), 0);
+    expect_all(OUTCOME_OK);
+    assert_int_equal(sink.said_before_sync, 0);
+    assert_int_equal(saved_rows(database), 2 * TASKS);
+}
+
+static void after_a_failed_write_a_restart_goes_on(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= 10; n++) {
+        faulty_disk_reset();
+        faulty_disk.write_error = SQLITE_IOERR_WRITE;
+        faulty_disk.write_errno = EIO;
+        faulty_disk.fail_from = n;
+        for (uint32_t i = 0; i < TASKS; i++)
+            tasks[i].id.seq += TASKS;
+        assert_int_equal(save(), -EIO);
+        assert_int_equal(sink.count, 0);
+        save_sqlite.close(&self);
+        config_destroy(&config);
+        faulty_disk_reset();
+        assert_int_equal(open_again(), 0);
+        assert_int_equal(save(), 0);
+        expect_all(OUTCOME_OK);
+        assert_int_equal(sink.said_before_sync, 0);
+        assert_int_equal(saved_rows(database), n * TASKS);
+    }
+}
+
+/* A file system that became read-only, or a quota that is used up: as a disk that is full. */
+static void a_disk_that_takes_nothing_blocks(void **state)
+{
+    static const int errors[] = {EROFS, EDQUOT};
+    (void)state;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        faulty_disk_reset();
+        faulty_disk.write_error = SQLITE_IOERR_WRITE;
+        faulty_disk.write_errno = errors[i];
+        for (int times = 0; times < 10; times++) {
+            assert_true(save() > 0);
+            expect_all(OUTCOME_BLOCKED);
+        }
+    }
+    faulty_disk_reset();
+    assert_int_equal(saved_rows(database), 0);
+    assert_int_equal(save(), 0);
+    expect_all(OUTCOME_OK);
+    assert_int_equal(saved_rows(database), TASKS);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)
     const struct CMUnitTest tests[] = {
-        TEST(results_come_after_the_fsync),   TEST(a_full_disk_blocks_and_loses_nothing),
-        TEST(a_failed_fsync_answers_nothing), TEST(a_failed_write_answers_nothing),
+        TEST(results_come_after_the_fsync),
+        TEST(a_full_disk_blocks_and_loses_nothing),
+        TEST(a_failed_fsync_answers_nothing),
+        TEST(a_failed_write_answers_nothing),
         TEST(a_failed_checkpoint_ends_it),
+        TEST(after_a_failed_fsync_a_restart_writes_all_anew),
+        TEST(after_a_failed_write_a_restart_goes_on),
+        TEST(a_disk_that_takes_nothing_blocks),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

@@ -114,7 +114,8 @@ static void test_what_is_held_does_not_count(void **state)
     rig_passed(c->rig);
 }
 
-/* All slots are taken by the tasks of one consumer: those of the other are held, not started. */
+/* All slots are taken by the tasks of one consumer: those of the other are held, not started. When they begin
+ * after a WELCOME that they were held over, they do not count. */
 static void test_what_waits_for_a_slot_has_not_been_started(void **state)
 {
     contract_t *c = *state;
@@ -134,8 +135,14 @@ static void test_what_waits_for_a_slot_has_not_been_started(void **state)
     BOSS_UNTIL(b, (boss_turn(&second, 0), second.workers[0].pings > pings));
     if (b->results_count == 0)
         assert_int_equal(second.workers[0].started, 0);
+    boss_who(&second, 0);
+    BOSS_UNTIL(b, (boss_turn(&second, 0), second.workers[0].hellos == 2));
+    assert_int_equal(second.workers[0].hello.held_count, 2);
     BOSS_UNTIL(b, (boss_turn(&second, 0), second.results_count == 2));
-    assert_int_equal(second.workers[0].started, 2);
+    assert_int_equal(second.workers[0].started, 0);
+    boss_ask(&second, 0, 102, 1, "fine-1");
+    BOSS_UNTIL(b, (boss_turn(&second, 0), second.results_count == 3));
+    assert_int_equal(second.workers[0].started, 1);
     boss_close(&second);
     rig_passed(c->rig);
 }

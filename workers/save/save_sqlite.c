@@ -5,7 +5,12 @@
  * and is answered OK. Durability: WAL with synchronous FULL, so a commit survives a power cut.
  *
  * One process writes a file: two writers in WAL mode can damage it. flock keeps the second away; SQLite's
- * exclusive locking mode would too, but then nobody could read the rows while the worker runs. */
+ * exclusive locking mode would too, but then nobody could read the rows while the worker runs.
+ *
+ * After a failed fsync the kernel takes what it could not write for written: the next fsync succeeds, and the
+ * log still reads as if it were on the disk. So the worker ends, and the next one writes all that it finds in
+ * the log anew, into the database, before it answers anything: a message that finds its row is answered OK
+ * without any write. */
 #include "common/runtime/clock.h"
 #include "common/runtime/folder.h"
 #include "common/runtime/log.h"
@@ -25,9 +30,10 @@ enum {
     BATCH = 1024,
     SCHEMA_VERSION = 1,
     APPLICATION_ID = 0x4d445356, /* "MDSV": tells this file from others of ours */
-    /* How long to leave a store alone that is full or locked by somebody. */
-    FULL_WAIT_MS = 1000,
+    /* How long to leave a store alone that is away, or locked by somebody. */
+    AWAY_WAIT_MS = 1000,
     LOCKED_WAIT_MS = 100,
+    OPEN_WAIT_MS = 5000, /* for a lock, when it is opened */
     /* A checkpoint costs two fsyncs and holds up the batch that meets it. At this size (16 MB of log) it
      * takes some ms twice a second under full load, and a quarter more rows get through than at SQLite's
      * 1000. */
@@ -45,6 +51,7 @@ typedef struct {
     bool failed; /* the disk: nothing is written any more */
     buffer_t json;
     const char *path;
+    bool log_settled; /* nothing is left in the log from before the start */
 } save_t;
 
 static const config_option_t options[] = {
@@ -242,12 +249,15 @@ static int open_database(save_t *s, bool check, char *why)
     const int flags = check ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     if (sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         return fail(s, -EIO, why, "cannot open");
+    sqlite3_busy_timeout(s->db, OPEN_WAIT_MS);
     const int owner = check_owner(s, why);
     if (owner < 0 || check)
         return owner < 0 ? owner : 0;
     error = set_pragmas(s, why);
     if (error == 0 && owner == 1)
         error = make_schema(s, why);
+    /* From now on there are others to be answered meanwhile. */
+    sqlite3_busy_timeout(s->db, 0);
     return error == 0 ? prepare(s, why) : error;
 }
 
@@ -301,10 +311,22 @@ static int insert(save_t *s, const worker_task_t *t, int64_t now_ms)
     return run(i);
 }
 
+/* Whoever reads an older state of the database is waited for: SQLITE_BUSY. */
+static int settle_log(save_t *s)
+{
+    const int rc = s->log_settled
+                       ? SQLITE_OK
+                       : sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
+    s->log_settled = rc == SQLITE_OK;
+    return rc;
+}
+
 static int save_all(save_t *s, const worker_task_t *tasks, uint32_t n)
 {
     const int64_t now_ms = clock_wall_ms();
-    int rc = run(s->begin);
+    int rc = settle_log(s);
+    if (rc == SQLITE_OK)
+        rc = run(s->begin);
     for (uint32_t i = 0; rc == SQLITE_OK && i < n; i++)
         rc = insert(s, &tasks[i], now_ms);
     return rc == SQLITE_OK ? run(s->commit) : rc;
@@ -316,12 +338,42 @@ static void tell_failure(save_t *s)
     s->failed = true;
 }
 
-/* Moves the log's pages to their places. Full disks and locks may wait: the log goes on growing until a
- * commit finds no room. */
+/* A write that was refused as a whole, and may be possible later, is not what SQLite calls it. */
+static int true_code(const save_t *s, int rc)
+{
+    const bool refused = sqlite3_extended_errcode(s->db) == SQLITE_IOERR_WRITE;
+    const int error = refused ? sqlite3_system_errno(s->db) : 0;
+    return error == EDQUOT ? SQLITE_FULL : error == EROFS ? SQLITE_READONLY : rc & 0xff;
+}
+
+typedef struct {
+    int code, wait_ms;
+    const char *text;
+} away_t;
+
+/* What is over some time; NULL: a failure. */
+static const away_t *find_away(const save_t *s, int rc)
+{
+    static const away_t all[] = {
+        {SQLITE_FULL, AWAY_WAIT_MS, "the disk is full"},
+        {SQLITE_READONLY, AWAY_WAIT_MS, "cannot be written now"},
+        {SQLITE_NOMEM, AWAY_WAIT_MS, "out of memory"},
+        {SQLITE_BUSY, LOCKED_WAIT_MS, "locked by another program"},
+        {SQLITE_LOCKED, LOCKED_WAIT_MS, "locked by another program"},
+    };
+    const int code = true_code(s, rc);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i].code == code)
+            return &all[i];
+    return NULL;
+}
+
+/* Moves the log's pages to their places. What is away may wait: the log goes on growing until a commit finds
+ * no room. */
 static int checkpoint(save_t *s)
 {
     const int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED || rc == SQLITE_FULL)
+    if (rc == SQLITE_OK || find_away(s, rc) != NULL)
         return 0;
     tell_failure(s);
     return -EIO;
@@ -330,15 +382,9 @@ static int checkpoint(save_t *s)
 /* Nothing of the batch was saved. Whether it may be tried again, and after how many ms; 0: no. */
 static int wait_for_store(save_t *s, int rc)
 {
-    const bool full = (rc & 0xff) == SQLITE_FULL;
-    const bool locked = (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
-    const bool memory = (rc & 0xff) == SQLITE_NOMEM;
-    if (full)
-        log_limited(LOG_WARN, "%s: the disk is full; nothing is saved until there is room", s->path);
-    else if (locked)
-        log_limited(LOG_WARN, "%s is locked by another program", s->path);
-    else if (memory)
-        log_limited(LOG_WARN, "%s: out of memory", s->path);
+    const away_t *away = find_away(s, rc);
+    if (away != NULL)
+        log_limited(LOG_WARN, "%s: %s; nothing is saved until that is over", s->path, away->text);
     else
         tell_failure(s);
     /* Some errors have ended the transaction already. */
@@ -346,10 +392,12 @@ static int wait_for_store(save_t *s, int rc)
         log_error("%s: cannot roll back: %s", s->path, sqlite3_errmsg(s->db));
         return 0;
     }
-    /* What the log holds goes to its place, so that the log's own room can be used again. */
-    if (full && checkpoint(s) != 0)
+    if (away == NULL)
         return 0;
-    return full || memory ? FULL_WAIT_MS : locked ? LOCKED_WAIT_MS : 0;
+    /* What the log holds goes to its place, so that the log's own room can be used again. */
+    if (away->code == SQLITE_FULL && checkpoint(s) != 0)
+        return 0;
+    return away->wait_ms;
 }
 
 static int save_batch(void *self, const worker_task_t *tasks, uint32_t n, worker_sink_t *sink)
