@@ -10,8 +10,10 @@ enum {
     HOST_WIDTH_MAX = 40,
     LEGS_WIDTH_MAX = 40,
     DIED_WIDTH = 12,
-    REASON_WIDTH_MIN = 24, /* less says nothing: then it has a line of its own */
-    REASON_INDENT = 4,
+    LOST_WIDTH = 4,
+    REASON_WIDTH_MIN = 24,
+    GAP = 2, /* between columns */
+    INDENT = 4,
     LEGS_TEXT = LEGS_MAX * (NAME_BYTES_MAX + sizeof(", open ")),
 };
 
@@ -89,24 +91,32 @@ void letter_widths(letter_view_t *v, const letter_t *letters, uint32_t n)
     }
 }
 
-void letter_head(const letter_view_t *v, FILE *out)
+/* With few columns the legs and the reason have a line of their own. */
+static bool is_narrow(const letter_view_t *v)
 {
-    fprintf(out, "%-*s  %-*s  %-*s  %4s  %-*s  %s\n", v->id_width, "ID", v->host_width, "HOST", DIED_WIDTH,
-            "DIED", "LOST", v->legs_width, "LEGS", "REASON");
+    int least =
+        v->id_width + v->host_width + DIED_WIDTH + LOST_WIDTH + v->legs_width + 5 * GAP + REASON_WIDTH_MIN;
+    return v->columns > 0 && v->columns < least;
 }
 
-/* `room`: columns that are left in the line. */
-static void print_reason(const letter_view_t *v, const char *reason, int room, FILE *out)
+void letter_head(const letter_view_t *v, FILE *out)
 {
-    int len = (int)strlen(reason);
-    bool own_line = v->columns > 0 && room < REASON_WIDTH_MIN && room < len;
-    if (own_line)
-        room = v->columns - REASON_INDENT;
-    fprintf(out, "%s%*s", own_line ? "\n" : "", own_line ? REASON_INDENT : 2, "");
-    if (v->columns > 0 && room > REASON_WIDTH_MIN / 2 && len > room)
-        fprintf(out, "%.*s...\n", room - 3, reason);
+    fprintf(out, "%-*s  %-*s  %-*s  %*s", v->id_width, "ID", v->host_width, "HOST", DIED_WIDTH, "DIED",
+            LOST_WIDTH, "LOST");
+    if (is_narrow(v))
+        fprintf(out, "\n%*sLEGS: REASON\n", INDENT, "");
     else
-        fprintf(out, "%s\n", reason);
+        fprintf(out, "  %-*s  REASON\n", v->legs_width, "LEGS");
+}
+
+/* As much as the line has room for. */
+static void print_cut(const letter_view_t *v, const char *text, int at, FILE *out)
+{
+    int room = v->columns - at;
+    if (v->columns > 0 && (int)strlen(text) > room)
+        fprintf(out, "%.*s...\n", room > 3 ? room - 3 : 0, text);
+    else
+        fprintf(out, "%s\n", text);
 }
 
 void letter_row(const letter_view_t *v, const letter_t *letter, FILE *out)
@@ -124,9 +134,13 @@ void letter_row(const letter_view_t *v, const letter_t *letter, FILE *out)
     snprintf(ago, sizeof(ago), "%s ago", age(v, letter->died_ms, died));
     legs_text(v->names, letter, legs);
     escape(letter->reason, reason, sizeof(reason));
-    int n = fprintf(out, "%-*s  %-*s  %-*s  %4" PRIu32 "  %-*s", v->id_width, id, v->host_width, host,
-                    DIED_WIDTH, ago, letter->deliveries, v->legs_width, legs);
-    print_reason(v, reason, v->columns - n - 2, out);
+    int at = fprintf(out, "%-*s  %-*s  %-*s  %*" PRIu32, v->id_width, id, v->host_width, host, DIED_WIDTH,
+                     ago, LOST_WIDTH, letter->deliveries);
+    if (is_narrow(v))
+        at = fprintf(out, "\n%*s%s: ", INDENT, "", legs) - 1;
+    else
+        at += fprintf(out, "  %-*s  ", v->legs_width, legs);
+    print_cut(v, reason, at, out);
 }
 
 /* --- a page */

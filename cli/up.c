@@ -23,21 +23,17 @@ typedef struct {
 
 /* --- what the publisher says */
 
-/* Of a status, whose "dead" is all that lie in the outbox, or of the report at the end, whose "dead" is what
- * died since the start. */
+/* Of a status, whose "died" is what the report at the end calls "dead". */
 static void take_counts(up_t *up, const json_t *report, bool at_end)
 {
     const stock_t stock = {
         .backlog = (uint64_t)report_int(report, "backlog", 0),
         .dead_at_start = (uint64_t)report_int(report, "dead_at_start", 0),
     };
-    uint64_t dead = (uint64_t)report_int(report, "dead", 0);
     const counts_t counts = {
         .published = (uint64_t)report_int(report, "published", 0),
         .acked = (uint64_t)report_int(report, "acked", 0),
-        .dead = at_end                       ? dead
-                : dead > stock.dead_at_start ? dead - stock.dead_at_start
-                                             : 0,
+        .dead = (uint64_t)report_int(report, at_end ? "dead" : "died", 0),
         .saved = (uint64_t)report_int(report, "legs.save.done", 0),
         .restarted = (uint64_t)report_int(report, "legs.restart.done", 0),
     };
