@@ -13,6 +13,7 @@ struct server {
     int item;
     wire_t *wire;
     peers_t *peers; /* NULL without sessions */
+    bool *welcomed; /* by peer: since its session began, or came on another connection */
     buffer_t frame;
     bool drained;
     int64_t guard_ms;   /* when it is due */
@@ -28,6 +29,9 @@ int server_send(server_t *s, uint32_t peer, const buffer_t *frame)
 {
     if (s->peers == NULL)
         return wire_send(s->wire, peer, frame);
+    /* It would drop what comes before WELCOME, and its next HELLO, on the same connection, tells nothing. */
+    if (!s->welcomed[peer])
+        return -EAGAIN;
     int error = wire_send(s->wire, peers_routing_id(s->peers, peer), frame);
     if (error == 0)
         peers_said(s->peers, peer, s->loop->now_ms);
@@ -80,6 +84,17 @@ static unsigned check_hello(const server_t *s, const hello_t *h, char *why)
     return 0;
 }
 
+/* A WELCOME that cannot be sent is sent when the peer says HELLO again. */
+static void welcome(server_t *s, uint32_t peer, bool anew)
+{
+    buffer_clear(&s->frame);
+    encode_welcome(&s->frame, &s->options.welcome);
+    const bool before = !anew && s->welcomed[peer];
+    s->welcomed[peer] = true;
+    if (server_send(s, peer, &s->frame) != 0)
+        s->welcomed[peer] = before;
+}
+
 static int take_hello(server_t *s, const frame_t *frame)
 {
     hello_t h;
@@ -104,9 +119,7 @@ static int take_hello(server_t *s, const frame_t *frame)
         refuse(s, frame->routing_id, code, why);
         return 0;
     }
-    buffer_clear(&s->frame);
-    encode_welcome(&s->frame, &s->options.welcome);
-    server_send(s, (uint32_t)peer, &s->frame);
+    welcome(s, (uint32_t)peer, !known || before != peer);
     return (int)h.held_count;
 }
 
@@ -275,9 +288,11 @@ int server_open(server_t **ret, const server_options_t *o, const server_events_t
     s->item = -1;
     buffer_init(&s->frame);
     s->peers = o->sessions ? peers_new(o->peers_max) : NULL;
-    int error = o->sessions && s->peers == NULL ? -ENOMEM
-                : o->sessions                   ? wire_bind(&s->wire, o->endpoint, why)
-                                                : wire_bind_open(&s->wire, o->endpoint, why);
+    s->welcomed = o->sessions ? calloc(o->peers_max, sizeof *s->welcomed) : NULL;
+    bool short_of_memory = o->sessions && (s->peers == NULL || s->welcomed == NULL);
+    int error = short_of_memory ? -ENOMEM
+                : o->sessions   ? wire_bind(&s->wire, o->endpoint, why)
+                                : wire_bind_open(&s->wire, o->endpoint, why);
     if (error == 0) {
         s->item = loop_add_socket(loop, wire_socket(s->wire));
         error = s->item < 0 ? s->item : 0;
@@ -321,6 +336,7 @@ void server_close(server_t **ref, int linger_ms)
     loop_remove(s->loop, s->item);
     wire_close(&s->wire, linger_ms);
     peers_destroy(&s->peers);
+    free(s->welcomed);
     buffer_done(&s->frame);
     free(s);
 }
