@@ -1,0 +1,57 @@
+/* What check.c (messages) and check_frames.c (what is said of them) share. */
+#ifndef MANDRILL_SIM_CHECK_INTERNAL_H
+#define MANDRILL_SIM_CHECK_INTERNAL_H
+
+#include "tests/sim/check.h"
+
+enum { CONSUMERS_MAX = 3, MESSAGE_UNKNOWN = -1 };
+
+/* What one consumer was told to do about a leg, and heard of it. */
+typedef struct {
+    uint32_t life;       /* of the consumer: all else is of this one */
+    uint64_t ref;        /* of the last task, 0: none was given; its upper half is the message's */
+    uint64_t session;    /* to whom */
+    uint32_t try_no;     /* and which try it is */
+    uint32_t failed_try; /* the last that is known to have failed in time */
+    bool permanent;      /* a current result said so */
+} given_t;
+
+typedef struct {
+    uint32_t begun, acted, permanent, given;
+    given_t at[CONSUMERS_MAX];
+} leg_state_t;
+
+typedef struct {
+    message_id_t id;
+    uint32_t publisher;
+    uint64_t row;
+    bool deleted;
+    /* The lease, as the wire tells it. */
+    bool leased, nacked;
+    uint64_t token;
+    int64_t deadline_min_ms; /* it is not over before */
+    int64_t deadline_max_ms; /* and nobody has extended it beyond */
+    int64_t extended_ms;     /* at most */
+    /* Legs that each consumer was last asked for, and by which token. */
+    struct {
+        uint32_t life;
+        uint64_t token;
+        uint8_t legs;
+        uint8_t tries[LEGS_MAX];
+    } asked[CONSUMERS_MAX];
+    leg_state_t legs[SIM_LEGS];
+} message_t;
+
+message_t *check_message(message_id_t id); /* NULL: no such message was ever stored */
+message_t *check_message_at(uint32_t publisher, uint64_t row);
+const disk_row_t *check_row(const message_t *m); /* NULL: not on disk */
+void check_frames_open(void);
+void check_frames_close(void);
+/* The lease of the message has run out, or it is gone: nobody has it outstanding. */
+void check_not_out(const message_t *m);
+const char *id_text(message_id_t id); /* good until the next call but three */
+
+/* trace_frames.c */
+void trace_frame(const conn_t *c, int end, bool sends, int command, const void *frame, size_t len);
+
+#endif

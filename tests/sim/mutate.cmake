@@ -1,0 +1,17 @@
+# Plants a bug: cmake -DMUTANT=FILE -DROOT=FOLDER -DOUTPUT=FILE -P mutate.cmake. A mutant has four lines: the source file,
+# the invariant that it breaks, a text of that file, and what stands there instead. Nothing is planted unless the text is there exactly once.
+file(READ "${MUTANT}" mutant)
+if(NOT mutant MATCHES "^([^\n]+)\n([^\n]+)\n([^\n]+)\n([^\n]*)\n$")
+  message(FATAL_ERROR "${MUTANT} has not four lines")
+endif()
+set(source "${CMAKE_MATCH_1}")
+set(text "${CMAKE_MATCH_3}")
+set(planted "${CMAKE_MATCH_4}")
+file(READ "${ROOT}/${source}" code)
+string(FIND "${code}" "${text}" first)
+string(FIND "${code}" "${text}" last REVERSE)
+if(first EQUAL -1 OR NOT first EQUAL last)
+  message(FATAL_ERROR "${MUTANT}: ${source} has this text not once: ${text}")
+endif()
+string(REPLACE "${text}" "${planted}" code "${code}")
+file(WRITE "${OUTPUT}" "${code}")
