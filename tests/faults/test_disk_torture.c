@@ -286,7 +286,7 @@ int main(int argc, char **argv)
         stride = 2;
     if (argc > 1 && strcmp(argv[1], "long") == 0) {
         stride = 1;
-        rounds = 20;
+        rounds = 10;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
