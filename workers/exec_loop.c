@@ -27,10 +27,10 @@ static int loop_open(exec_t *e, char *why)
 
 static void start(exec_t *e, loop_state_t *s, const held_task_t *h)
 {
-    /* What there is no memory for runs without: the consumer has a limit of its own. */
-    if (h->limit_ms > 0 && e->kind->cancel != NULL)
-        (void)limits_add(&s->limits, h->task.number, h->task.deadline_ms);
     e->kind->start(e->self, &h->task, e->loop->now_ms, e->sink);
+    /* Some end at once. What there is no memory for runs without a limit: the consumer has one of its own. */
+    if (h->used && h->limit_ms > 0 && e->kind->cancel != NULL)
+        (void)limits_add(&s->limits, h->task.number, h->task.deadline_ms);
 }
 
 /* Whether there was any. */

@@ -19,6 +19,15 @@ static bool reserve_there(const fixture_t *f)
     return stat(path, &st) == 0 && (int64_t)st.st_blocks * 512 >= 12 * 1024 * 1024;
 }
 
+static int64_t log_size(const fixture_t *f)
+{
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof path, "%s-wal", f->path);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
 static void each_commit_is_one_sync(void **state)
 {
     outbox_t *o = open_outbox(*state);
@@ -99,8 +108,7 @@ static void failed_sync_ends_it(void **state)
     fixture_t *f = *state;
     outbox_t *o = open_outbox(f);
     uint64_t id;
-    insert_messages(o, 5);
-    assert_int_equal(outbox_idle(o), 0);
+    insert_messages(o, 5000);
     sync_errno = EIO;
     assert_int_equal(outbox_begin(o), 0);
     assert_int_equal(outbox_insert(o, 3, "x", 1, &id), 0);
@@ -114,8 +122,12 @@ static void failed_sync_ends_it(void **state)
     assert_false(outbox_has_room(o));
     outbox_close(&o, true);
     assert_int_equal(syncs, before); /* closing does not try either */
+    /* What is committed from now on does not lie behind what the disk may not have. */
+    const int64_t log_bytes = log_size(f);
     o = open_outbox(f);
-    assert_in_range(rows_of(o), 5, 6); /* an unconfirmed message may appear */
+    assert_in_range(rows_of(o), 5000, 5001); /* an unconfirmed message may appear */
+    insert_messages(o, 1);
+    assert_true(log_size(f) < log_bytes);
     outbox_close(&o, true);
 }
 
@@ -149,9 +161,6 @@ static void wal_stays_small(void **state)
 {
     fixture_t *f = *state;
     outbox_t *o = open_outbox(f);
-    char wal[128];
-    struct stat st;
-    snprintf(wal, sizeof wal, "%s-wal", f->path);
     for (int i = 0; i < 400; i++) {
         uint64_t first = insert_messages(o, 500);
         assert_int_equal(outbox_begin(o), 0);
@@ -159,8 +168,7 @@ static void wal_stays_small(void **state)
             assert_int_equal(outbox_change(o, &(delivery_change_t){.id = id, .kind = CHANGE_DELETE}, 0), 0);
         assert_int_equal(outbox_commit(o), 0);
     }
-    assert_int_equal(stat(wal, &st), 0);
-    assert_in_range(st.st_size, 1, 6 * 1024 * 1024);
+    assert_in_range(log_size(f), 1, 6 * 1024 * 1024);
     outbox_gauges_t g;
     outbox_gauges(o, &g);
     assert_in_range(g.bytes, 1, 1024 * 1024);

@@ -311,12 +311,13 @@ static int insert(save_t *s, const worker_task_t *t, int64_t now_ms)
     return run(i);
 }
 
-/* Whoever reads an older state of the database is waited for: SQLITE_BUSY. */
+/* And the log begins again: what came behind frames that the disk does not have would go with them. Whoever
+ * is reading is waited for: SQLITE_BUSY. */
 static int settle_log(save_t *s)
 {
     const int rc = s->log_settled
                        ? SQLITE_OK
-                       : sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
+                       : sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     s->log_settled = rc == SQLITE_OK;
     return rc;
 }
