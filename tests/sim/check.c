@@ -1,5 +1,5 @@
 #include "common/core/index.h"
-#include "tests/sim/check_internal.h"
+#include "tests/sim/check_talks.h"
 #include "tests/sim/programs.h"
 #include "tests/sim/trace.h"
 #include <inttypes.h>
@@ -264,13 +264,13 @@ void check_open(void)
     inserted = deleted = buried = redelivered = acts = 0;
     if (index_init(&by_row, 256) != 0)
         abort();
-    check_frames_open();
+    talks_open();
 }
 
 void check_close(void)
 {
     index_done(&by_row);
-    check_frames_close();
+    talks_close();
 }
 
 void check_end(void)

@@ -45,8 +45,6 @@ typedef struct {
 message_t *check_message(message_id_t id); /* NULL: no such message was ever stored */
 message_t *check_message_at(uint32_t publisher, uint64_t row);
 const disk_row_t *check_row(const message_t *m); /* NULL: not on disk */
-void check_frames_open(void);
-void check_frames_close(void);
 /* The lease of the message has run out, or it is gone: nobody has it outstanding. */
 void check_not_out(const message_t *m);
 const char *id_text(message_id_t id); /* good until the next call but three */

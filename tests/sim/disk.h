@@ -1,6 +1,6 @@
-/* The disks: the outbox of each publisher, as publisher/outbox.h promises it, and the store of the savers.
- * What was committed is there after any crash; of a commit that was under way when its process died, or whose
- * fsync failed, nobody knows until the next start. */
+/* The disks with the publishers' outboxes, as publisher/outbox.h promises them. What was committed is there
+ * after any crash; of a commit that was under way when its process died, or whose fsync failed, nobody knows
+ * until the next start. */
 #ifndef MANDRILL_SIM_DISK_H
 #define MANDRILL_SIM_DISK_H
 
@@ -10,13 +10,10 @@
 void disk_open(void);
 void disk_close(void);
 void disk_process_gone(const process_t *p);
-/* Faults of the publisher's disk, or the savers' store. */
+/* Faults. */
 void disk_full(uint32_t publisher, int64_t us);
 void disk_fail(uint32_t publisher); /* the next write or commit is EIO */
-void store_away(int64_t us);
-void store_full(int64_t us);
-void store_fail(void);
-void disk_heal(void); /* all of them */
+void disk_heal(void);               /* all of them */
 
 /* What lies on a publisher's disk, committed. */
 typedef struct {
@@ -42,8 +39,5 @@ uint64_t disk_dispatched_to(uint32_t publisher);
 bool disk_row_id(uint32_t publisher, message_id_t id, uint64_t *ret_row);
 message_id_t disk_id(uint32_t publisher, uint64_t row);
 const disk_row_t *disk_find(uint32_t publisher, uint64_t row); /* NULL: not there */
-
-/* The savers' store: 0; -EIO; or how many ms it wants to be left alone. All of the ids are in it then. */
-int store_commit(const message_id_t *ids, uint32_t n);
 
 #endif

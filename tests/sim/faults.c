@@ -1,6 +1,7 @@
 #include "tests/sim/faults.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/net.h"
+#include "tests/sim/store.h"
 #include "tests/sim/trace.h"
 #include "tests/sim/world.h"
 

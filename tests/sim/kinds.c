@@ -3,6 +3,7 @@
 #include "common/core/index.h"
 #include "tests/sim/check.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/store.h"
 #include "tests/sim/trace.h"
 #include "workers/runtime_internal.h"
 #include <errno.h>

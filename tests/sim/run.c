@@ -3,6 +3,7 @@
 #include "tests/sim/faults.h"
 #include "tests/sim/net.h"
 #include "tests/sim/programs.h"
+#include "tests/sim/store.h"
 #include "tests/sim/trace.h"
 #include <stdio.h>
 
@@ -25,6 +26,7 @@ static void end_faults(void)
     world.faults = false;
     net_heal();
     disk_heal();
+    store_heal();
     for (uint32_t i = 0; i < world.processes_count; i++) {
         world.processes[i].strike_in = 0;
         world.processes[i].stopped_until_us = 0;
@@ -120,6 +122,7 @@ void run_seed(uint64_t seed, run_sums_t *sums)
     world_open(seed);
     net_open();
     disk_open();
+    store_heal();
     programs_open();
     check_open();
     for (uint32_t i = 0; i < world.processes_count; i++)

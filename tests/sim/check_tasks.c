@@ -1,0 +1,80 @@
+/* The invariants of the task hop: TASKS, RESULTS. */
+#include "tests/sim/check_talks.h"
+#include "tests/sim/trace.h"
+
+static void check_task(const process_t *p, talk_t *t, const task_record_t *r)
+{
+    message_t *m = check_message(r->id);
+    if (m == NULL || m->asked[p->index].life != p->life)
+        broken("asked", "%s gives out %s, which it was not given", p->name, id_text(r->id));
+    if ((m->asked[p->index].legs >> t->leg & 1) == 0)
+        broken("forgotten", "%s gives out %s of %s, which the last delivery does not ask for", p->name,
+               sim_legs[t->leg], id_text(r->id));
+    given_t *g = &m->legs[t->leg].at[p->index];
+    if (g->life != p->life || g->ref >> 32 != r->ref >> 32)
+        *g = (given_t){.life = p->life};
+    if (r->try_no <= g->failed_try || r->try_no > world.plan.gather.policy.max_tries)
+        broken("tries", "%s gives out try %u of %s of %s; %u have failed, and there are to be %u", p->name,
+               r->try_no, sim_legs[t->leg], id_text(r->id), g->failed_try,
+               world.plan.gather.policy.max_tries);
+    g->ref = r->ref;
+    g->session = t->session;
+    g->try_no = r->try_no;
+    g->permanent = false;
+    m->legs[t->leg].given++;
+    talk_out_add(t, r->ref, r->id);
+}
+
+void tasks_sent(conn_t *c, talk_t *t, const void *frame, size_t len)
+{
+    static task_record_t records[RECORDS_MAX];
+    const process_t *p = conn_process(c, END_SERVER);
+    tasks_t head;
+    int n = decode_tasks(frame, len, &head, records);
+    for (int i = 0; i < n; i++)
+        check_task(p, t, &records[i]);
+    talk_check_window(t, "tasks");
+}
+
+void results_sent(const talk_t *t, const process_t *worker, const void *frame, size_t len)
+{
+    static result_record_t records[RECORDS_MAX];
+    uint64_t no;
+    int n = decode_results(frame, len, &no, records);
+    for (int i = 0; i < n; i++) {
+        const out_t *o = talk_out(t, records[i].ref);
+        const message_t *m = o != NULL ? check_message(o->id) : NULL;
+        if (m != NULL && records[i].outcome == OUTCOME_OK && m->legs[t->leg].acted == 0)
+            broken("durable", "%s says that %s is done, and it is not", worker->name, id_text(m->id));
+    }
+}
+
+static void result_read(const process_t *p, talk_t *t, const result_record_t *r)
+{
+    const out_t *o = talk_out(t, r->ref);
+    message_t *m = o != NULL ? check_message(o->id) : NULL;
+    bool counts = o != NULL && !o->doubtful && !t->silent;
+    talk_out_remove(t, r->ref);
+    if (m == NULL)
+        return;
+    given_t *g = &m->legs[t->leg].at[p->index];
+    if (g->life != p->life || g->ref != r->ref || g->session != t->session || g->try_no != r->try_no)
+        return;
+    if (r->outcome == OUTCOME_TRANSIENT && counts)
+        g->failed_try = r->try_no;
+    if (r->outcome == OUTCOME_PERMANENT)
+        g->permanent = true;
+}
+
+void results_read(conn_t *c, talk_t *t, const void *frame, size_t len)
+{
+    static result_record_t records[RECORDS_MAX];
+    const process_t *p = conn_process(c, END_SERVER);
+    uint64_t no;
+    int n = decode_results(frame, len, &no, records);
+    if (n < 0 || no <= t->seen || (t->seen != 0 && no > t->seen + 1))
+        return;
+    t->seen = no;
+    for (int i = 0; i < n; i++)
+        result_read(p, t, &records[i]);
+}
