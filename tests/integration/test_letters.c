@@ -174,8 +174,9 @@ static void test_a_poison_dies_alone(void **state)
             killed++;
             fake_again(&w.consumer);
         } else {
-            for (unsigned i = 0; i < n; i++, done++)
-                assert_int_equal(fake_step(&w.consumer, &w.d[i], BOTH, 0, OP_NONE, 0), STEP_DONE);
+            /* On a slow machine a lease may run out before this is heard, and is here twice. */
+            for (unsigned i = 0; i < n; i++)
+                done += fake_step(&w.consumer, &w.d[i], BOTH, 0, OP_NONE, 0) == STEP_DONE;
         }
         if (done < MESSAGES - 1 || killed <= DELIVERIES_MAX)
             fake_take(&w.consumer, w.d, 1);
