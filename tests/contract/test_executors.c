@@ -158,7 +158,7 @@ static void test_what_is_in_flight_is_dumped_on_request(void **state)
     boss_ask(b, 0, 77, 3, "stuck-1");
     assert_int_equal(answer(b, "fine-1")->outcome, OUTCOME_OK);
     process_signal(p, SIGUSR1);
-    BOSS_UNTIL(b, process_log_count(p, "5d1e9a0c44f3b210-77 stuck-1.example.net try 3") == 1);
+    BOSS_UNTIL(b, process_log_count(p, "5d1e9a0c44f3b210-77 stuck-1.example.net try 3, at work for ") == 1);
     assert_int_equal(process_log_count(p, "in flight: 1 tasks"), 1);
     assert_int_equal(contract_stop(c, p), 0);
     rig_passed(c->rig);

@@ -8,6 +8,9 @@
 
 enum { ROWS_MAX = 32, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
+/* As long as a label may be. */
+#define LONG_NAME "rack-7.example.net/restart-1234567890-1234567890-1234567890-0001"
+
 static const char *log_of(const process_t *p)
 {
     static char *text;
@@ -47,6 +50,9 @@ static void test_bad_flags_are_named(void **state)
     expect_usage_error(c, ARGS("--kind", kind, "--drain-timeout", "soon"), "soon");
     expect_usage_error(c, ARGS("--kind", kind, "--report", "xml"), "xml");
     expect_usage_error(c, ARGS("--kind", kind, "--config", "/no/such/file"), "/no/such/file");
+    expect_usage_error(c, ARGS("--kind", kind, "--name", "two words"), "'two words' is no name");
+    expect_usage_error(c, ARGS("--kind", kind, "--name", "\xc3\xa4"), "is no name");
+    expect_usage_error(c, ARGS("--kind", kind, "--name", LONG_NAME "x"), "is no name");
     /* A bad endpoint is found wherever it stands in the list. */
     expect_usage_error(c, ARGS("--kind", kind, "--consumer", "tcp://127.0.0.1:1", "--consumer", "x"), "'x'");
     rig_passed(c->rig);
@@ -78,6 +84,23 @@ static void test_a_check_changes_nothing(void **state)
     assert_int_equal(b->workers_count, 0);
     if (contract_file(c, file) != NULL)
         assert_int_equal(access(file, F_OK), -1);
+    rig_passed(c->rig);
+}
+
+static void test_it_goes_by_its_name(void **state)
+{
+    contract_t *c = *state;
+    char expected[LABEL_BYTES_MAX + 1], host[LABEL_BYTES_MAX + 1] = "", prefix[LABEL_BYTES_MAX + 64];
+    process_t *p = contract_start(c, "worker", NO_ARGS);
+
+    gethostname(host, sizeof host - 1);
+    snprintf(expected, sizeof expected, "%.50s:%ld", host, (long)p->pid);
+    assert_string_equal(c->boss.workers[0].hello.label, expected);
+    assert_int_equal(contract_stop(c, p), 0);
+    p = contract_start(c, "named", ARGS("--name", LONG_NAME));
+    assert_string_equal(c->boss.workers[1].hello.label, LONG_NAME);
+    snprintf(prefix, sizeof prefix, "INFO %s %s: connected to consumer", c->row.kind->leg, LONG_NAME);
+    WAIT(process_log_count(p, prefix) == 1);
     rig_passed(c->rig);
 }
 
@@ -124,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_bad_flags_are_named),
         cmocka_unit_test(test_help_shows_every_kind_and_its_options),
         cmocka_unit_test(test_a_check_changes_nothing),
+        cmocka_unit_test(test_it_goes_by_its_name),
         cmocka_unit_test(test_slots_and_batch_make_the_window),
     };
     const struct CMUnitTest real_tests[] = {cmocka_unit_test(test_an_option_of_another_kind_is_refused)};

@@ -317,6 +317,7 @@ static void test_a_drain_finishes_and_says_goodbye(void **state)
     assert_int_equal(contract_stop(c, p), 0);
     BOSS_UNTIL(b, b->workers[0].byes == 1);
     assert_int_equal(b->workers[0].window, 0);
+    assert_int_equal(process_log_count(p, " finished, 0 given back"), 1);
     boss_expect_each_once(b, first, n);
     assert_int_equal(b->outcomes[OUTCOME_OK], n);
     rig_passed(c->rig);
