@@ -18,6 +18,7 @@ typedef struct {
     uint32_t window;
     uint64_t seen;          /* highest number of its RESULTS that was taken; 0: none, any may come first */
     int64_t hold_ms;        /* nothing is given to it before; 0: it may be given */
+    bool spoke;             /* since the last WELCOME, which it has got then */
     char label[LABEL_TEXT]; /* for log lines */
 } worker_t;
 
@@ -29,6 +30,7 @@ struct downstream {
     result_record_t *results;
     uint64_t *refs;  /* that a worker holds, or that a frame has */
     uint32_t *quota; /* by worker: to be given in this turn */
+    uint32_t *aside; /* workers that may not have what waits now */
     worker_t workers[ROSTER_MAX];
 };
 
@@ -45,19 +47,24 @@ static void hold(downstream_t *d, uint32_t n, int64_t until_ms)
     roster_hold(d->options.roster, n, until_ms != 0);
 }
 
-static void forget(downstream_t *d, uint32_t n, bool costs_try)
+static void forget(downstream_t *d, uint32_t n, bool lost)
 {
     hold(d, n, 0);
-    gather_worker_gone(d->options.gather, n, costs_try, d->options.loop->now_ms);
+    gather_worker_gone(d->options.gather, n, lost, d->options.loop->now_ms);
     roster_leave(d->options.roster, n);
 }
 
-/* It comes on another connection: what was on its way on the old one is lost, and it says what it has. */
-static void take_held(downstream_t *d, uint32_t n, const hello_t *h)
+static void read_refs(downstream_t *d, const hello_t *h)
 {
     reader_t held = h->held;
     for (uint32_t i = 0; i < h->held_count; i++)
         d->refs[i] = read_uint(&held, CODEC_INT_MAX);
+}
+
+/* It begins anew: what was on its way to it is lost, and it says what it has. */
+static void take_held(downstream_t *d, uint32_t n, const hello_t *h)
+{
+    read_refs(d, h);
     uint32_t lost = gather_worker_holds(d->options.gather, n, d->refs, h->held_count);
     roster_freed(d->options.roster, n, lost);
     if (lost > 0)
@@ -80,7 +87,10 @@ static unsigned join(downstream_t *d, uint32_t n, const hello_t *h, int leg, cha
     worker_t *w = &d->workers[n];
     *w = (worker_t){.window = h->window};
     text_escape(h->label, strlen(h->label), w->label, sizeof w->label);
-    gather_worker_joined(d->options.gather, n, h->label);
+    read_refs(d, h);
+    roster_had(d->options.roster, n,
+               gather_worker_joined(d->options.gather, n, h->label, d->refs, h->held_count,
+                                    d->options.loop->now_ms));
     log_limited(LOG_INFO, "worker %u (%s, %s) serves leg %s, window %u", n, h->kind, w->label, h->leg,
                 h->window);
     return 0;
@@ -105,10 +115,12 @@ static unsigned on_hello(void *arg, uint32_t n, const hello_t *h, bool known, bo
         return join(d, n, h, leg, why);
     d->workers[n].window = h->window;
     roster_window(roster, n, h->window);
-    if (moved) {
+    /* A HELLO that was only repeated before WELCOME came knows nothing of the tasks behind that. */
+    if (moved || d->workers[n].spoke) {
         hold(d, n, 0);
         take_held(d, n, h);
     }
+    d->workers[n].spoke = false;
     return 0;
 }
 
@@ -194,16 +206,26 @@ static int take_window(downstream_t *d, uint32_t n, const frame_t *frame)
     return 0;
 }
 
+static int take_ping(downstream_t *d, uint32_t n, const frame_t *frame)
+{
+    uint64_t started;
+    int error = decode_ping(frame->data, frame->len, &started);
+    if (error == 0)
+        gather_worker_started(d->options.gather, n, started);
+    return error;
+}
+
 static int on_frame(void *arg, uint32_t n, int command, const frame_t *frame)
 {
-    uint64_t seen;
+    downstream_t *d = arg;
+    d->workers[n].spoke = true;
     switch (command) {
     case CMD_RESULTS:
-        return take_results(arg, n, frame);
+        return take_results(d, n, frame);
     case CMD_WINDOW:
-        return take_window(arg, n, frame);
+        return take_window(d, n, frame);
     case CMD_PING:
-        return decode_ping(frame->data, frame->len, &seen);
+        return take_ping(d, n, frame);
     default:
         return -ENOSYS;
     }
@@ -218,46 +240,55 @@ void downstream_receive(downstream_t *d)
 
 /* The frame could not be sent: its tasks wait again, in their order, and the worker is left alone for a
  * while. Should its connection be gone, its silence will tell. */
-static void take_back(downstream_t *d, uint32_t n, uint32_t count, uint32_t unused)
+static void take_back(downstream_t *d, uint32_t n, uint32_t count)
 {
-    while (count-- > 0) {
+    while (count-- > 0)
         gather_ungive(d->options.gather, d->refs[count]);
-        unused++;
-    }
-    roster_freed(d->options.roster, n, unused);
     hold(d, n, d->options.loop->now_ms + HOLD_MS);
 }
 
-static void send_tasks(downstream_t *d, uint32_t leg, uint32_t n)
+/* One frame: how many tasks were sent in it. */
+static uint32_t send_frame(downstream_t *d, uint32_t leg, uint32_t n, bool picky)
 {
-    uint32_t left = d->quota[n];
-    d->quota[n] = 0;
-    while (left > 0) {
-        batch_t batch;
-        gather_task_t task;
-        uint32_t count = 0;
-        buffer_clear(&d->frame);
-        tasks_begin(&batch, &d->frame, &(tasks_t){.seen = d->workers[n].seen});
-        while (count < left && count < d->options.batch && !batch_full(&batch) &&
-               gather_give(d->options.gather, leg, n, d->options.loop->now_ms, &task)) {
-            tasks_add(&batch, &task.record);
-            d->refs[count++] = task.record.ref;
-        }
-        batch_end(&batch);
-        left -= count;
-        if (count == 0 || server_send(d->server, n, &d->frame) != 0) {
-            take_back(d, n, count, left);
-            return;
-        }
+    batch_t batch;
+    gather_task_t task;
+    uint32_t count = 0, most = d->quota[n] < d->options.batch ? d->quota[n] : d->options.batch;
+    const tasks_t head = {.seen = d->workers[n].seen,
+                          .limit_ms = gather_policy_of(d->options.gather, leg)->limit_ms};
+    buffer_clear(&d->frame);
+    tasks_begin(&batch, &d->frame, &head);
+    while (count < most && !batch_full(&batch) &&
+           gather_give(d->options.gather, leg, n, picky, d->options.loop->now_ms, &task)) {
+        tasks_add(&batch, &task.record);
+        d->refs[count++] = task.record.ref;
     }
+    batch_end(&batch);
+    if (count == 0 || server_send(d->server, n, &d->frame) == 0)
+        return count;
+    take_back(d, n, count);
+    return 0;
 }
 
-/* Shares out what waits by load, in portions, so that each worker gets few frames. */
-static void give_leg(downstream_t *d, uint32_t leg)
+/* False: there is something that it did not take. */
+static bool send_tasks(downstream_t *d, uint32_t leg, uint32_t n, bool picky)
+{
+    uint32_t count = 1;
+    while (d->quota[n] > 0 && count > 0) {
+        count = send_frame(d, leg, n, picky);
+        d->quota[n] -= count;
+    }
+    bool all = d->quota[n] == 0;
+    roster_freed(d->options.roster, n, d->quota[n]);
+    d->quota[n] = 0;
+    return all;
+}
+
+/* Shares out what waits by load, in portions, so that each worker gets few frames. Returns how many have a
+ * share. */
+static uint32_t share_out(downstream_t *d, uint32_t leg, uint32_t touched[static ROSTER_MAX])
 {
     roster_t *roster = d->options.roster;
     uint32_t waiting = gather_waiting(d->options.gather, leg);
-    uint32_t touched[ROSTER_MAX];
     uint32_t touched_count = 0, n;
     while (waiting > 0 && (n = roster_pick(roster, leg)) != ROSTER_NONE) {
         uint32_t portion = waiting / roster_workers(roster, leg) + 1;
@@ -272,15 +303,35 @@ static void give_leg(downstream_t *d, uint32_t leg)
         roster_gave(roster, n, portion);
         waiting -= portion;
     }
-    for (uint32_t i = 0; i < touched_count; i++)
-        send_tasks(d, leg, touched[i]);
+    return touched_count;
+}
+
+/* What a worker may not have (gather_give) goes to the others: he is put aside until they had their turn. It
+ * ends when all is given, or each is full or put aside. */
+static void give_round(downstream_t *d, uint32_t leg, bool picky)
+{
+    uint32_t touched[ROSTER_MAX];
+    uint32_t touched_count, aside_count = 0;
+    while ((touched_count = share_out(d, leg, touched)) > 0) {
+        for (uint32_t i = 0; i < touched_count; i++) {
+            if (send_tasks(d, leg, touched[i], picky) || d->workers[touched[i]].hold_ms != 0)
+                continue;
+            roster_hold(d->options.roster, touched[i], true);
+            d->aside[aside_count++] = touched[i];
+        }
+    }
+    while (aside_count > 0)
+        roster_hold(d->options.roster, d->aside[--aside_count], false);
 }
 
 void downstream_flush(downstream_t *d)
 {
-    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
         if (gather_waiting(d->options.gather, leg) > 0)
-            give_leg(d, leg);
+            give_round(d, leg, true);
+        if (gather_waiting(d->options.gather, leg) > 0)
+            give_round(d, leg, false);
+    }
 }
 
 /* --- time --- */
@@ -325,6 +376,7 @@ int downstream_open(downstream_t **ret, const downstream_options_t *o, char *why
     d->results = calloc(RECORDS_MAX, sizeof *d->results);
     d->refs = calloc(HELD_MAX, sizeof *d->refs);
     d->quota = calloc(ROSTER_MAX, sizeof *d->quota);
+    d->aside = calloc(ROSTER_MAX, sizeof *d->aside);
     server_options_t options = {.what = "worker",
                                 .endpoint = o->endpoint,
                                 .sessions = true,
@@ -333,7 +385,8 @@ int downstream_open(downstream_t **ret, const downstream_options_t *o, char *why
                                 .welcome = {.session = clock_random_id()}};
     server_events_t events = {
         .arg = d, .hello = on_hello, .gone = on_gone, .frame = on_frame, .seen = on_seen};
-    int error = d->results == NULL || d->refs == NULL || d->quota == NULL ? -ENOMEM : 0;
+    bool memory = d->results != NULL && d->refs != NULL && d->quota != NULL && d->aside != NULL;
+    int error = memory ? 0 : -ENOMEM;
     if (error == 0)
         error = server_open(&d->server, &options, &events, o->loop, why);
     if (error != 0) {
@@ -354,6 +407,7 @@ void downstream_close(downstream_t **ref, int linger_ms)
     free(d->results);
     free(d->refs);
     free(d->quota);
+    free(d->aside);
     free(d);
     *ref = NULL;
 }

@@ -3,6 +3,9 @@
 #include <assert.h>
 #include <string.h>
 
+/* How far in a queue it is looked for a task that a worker may have. */
+enum { LOOK_AHEAD = 8 };
+
 /* The task that a ref names, or NULL when its slot was given to another message since, or never was one. */
 static task_t *task_by_ref(gather_t *g, uint64_t ref)
 {
@@ -17,6 +20,12 @@ void gather_policy(gather_t *g, uint32_t leg, const gather_policy_t *policy)
 {
     assert(leg < LEGS_MAX && policy->max_tries > 0 && policy->max_tries <= TRIES_MAX);
     g->policies[leg] = *policy;
+}
+
+const gather_policy_t *gather_policy_of(const gather_t *g, uint32_t leg)
+{
+    assert(leg < LEGS_MAX);
+    return &g->policies[leg];
 }
 
 /* --- messages --- */
@@ -58,6 +67,7 @@ static void redeliver(gather_t *g, uint32_t slot, const gather_message_t *m, int
     /* Another consumer has done these: a task of them that runs is let run out, and not waited for. */
     gather_table_stop_idle(g, slot, (uint8_t)(e->legs & ~ended & ~m->legs));
     e->legs = (uint8_t)(ended | m->legs);
+    e->resume_ms = 0;
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
         if ((entry_open_legs(e) >> leg & 1) && g->tasks[slot * LEGS_MAX + leg].state == TASK_NONE)
             gather_task_wait(g, slot * LEGS_MAX + leg, false);
@@ -71,12 +81,15 @@ int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms)
 {
     assert(m->source < SOURCES_MAX);
     uint32_t slot = gather_table_find(g, m->id);
+    int error = 0;
     if (slot != INDEX_NONE) {
         if (m->token > g->entries[slot].token)
+            error = gather_table_body(g, &g->entries[slot], m);
+        if (m->token > g->entries[slot].token && error == 0)
             redeliver(g, slot, m, now_ms);
-        return 0;
+        return error;
     }
-    int error = gather_table_add(g, m, &slot);
+    error = gather_table_add(g, m, &slot);
     if (error != 0)
         return error;
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
@@ -94,13 +107,44 @@ int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms)
 uint32_t gather_waiting(const gather_t *g, uint32_t leg)
 {
     assert(leg < LEGS_MAX);
-    return g->waiting[leg].count;
+    uint32_t sum = 0;
+    for (uint32_t class = 0; class < CLASSES; class ++)
+        sum += g->waiting[leg][class].count;
+    return sum;
 }
 
-bool gather_give(gather_t *g, uint32_t leg, uint32_t worker, int64_t now_ms, gather_task_t *ret)
+/* The first in the queue that may go to the worker. Not looking far: who is passed over is not many. */
+static uint32_t first_for(const gather_t *g, const fifo_t *queue, uint32_t worker, bool picky)
+{
+    uint32_t n = queue->first;
+    for (uint32_t i = 0; i < LOOK_AHEAD && n != FIFO_NONE; i++, n = g->task_links.next[n])
+        if (g->tasks[n].avoid != worker + 1)
+            return n;
+    return picky ? FIFO_NONE : queue->first;
+}
+
+/* Suspects first, as few of them may go out: the worst, and nothing less while they wait, or others would
+ * keep them waiting for ever. */
+static uint32_t next_for(const gather_t *g, uint32_t leg, uint32_t worker, bool picky)
+{
+    static const uint32_t most[CLASSES] = {UINT32_MAX, 16, 4, 1};
+    const holder_t *h = &g->workers[worker];
+    uint32_t class = CLASSES - 1;
+    while (class != CLASS_NORMAL && g->waiting[leg][class].count == 0)
+        class --;
+    if (class != CLASS_NORMAL && h->suspects < most[class] &&
+        (h->suspects == 0 || h->suspects_class == class)) {
+        uint32_t n = first_for(g, &g->waiting[leg][class], worker, picky);
+        if (n != FIFO_NONE)
+            return n;
+    }
+    return first_for(g, &g->waiting[leg][CLASS_NORMAL], worker, picky);
+}
+
+bool gather_give(gather_t *g, uint32_t leg, uint32_t worker, bool picky, int64_t now_ms, gather_task_t *ret)
 {
     assert(leg < LEGS_MAX && worker < ROSTER_MAX);
-    uint32_t n = g->waiting[leg].first;
+    uint32_t n = next_for(g, leg, worker, picky);
     if (n == FIFO_NONE)
         return false;
     const entry_t *e = &g->entries[n / LEGS_MAX];
@@ -118,44 +162,90 @@ void gather_ungive(gather_t *g, uint64_t ref)
 {
     const task_t *t = task_by_ref(g, ref);
     assert(t != NULL && t->state == TASK_RUNNING);
-    (void)t;
+    holder_t *h = &g->workers[t->worker];
+    if (t->order == h->given && h->given > 0)
+        h->given--;
     gather_take_back(g, gather_ref_number(ref), false, 0);
 }
 
 /* --- results --- */
 
-gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t *r, int64_t now_ms,
-                             message_id_t *ret_id, bool *ret_freed)
+/* Of a try that the worker has not, as far as is known: only that it got something done is of use. */
+static gather_taken_t take_late(gather_t *g, uint32_t worker, const result_record_t *r, int64_t now_ms,
+                                message_id_t *ret_id)
 {
     uint32_t n = gather_ref_number(r->ref);
-    task_t *t = task_by_ref(g, r->ref);
-    bool current = t != NULL && t->state == TASK_RUNNING && t->worker == worker &&
-                   r->ref == gather_ref(g, n) && r->try_no == t->try_no;
-    *ret_freed = current;
-    if (t == NULL || !t->given || !gather_leg_is_open(g, n) || (!current && r->outcome != OUTCOME_OK)) {
-        if (current)
-            gather_run_out(g, n);
-        g->late++;
+    const task_t *t = task_by_ref(g, r->ref);
+    if (t == NULL || !t->given || r->outcome != OUTCOME_OK || !gather_leg_is_open(g, n))
+        return TAKEN_LATE;
+    if (ret_id != NULL)
+        *ret_id = g->entries[n / LEGS_MAX].id;
+    const giving_t of = {g->workers[worker].who, now_ms}; /* since when is not known any more */
+    return gather_try_ends(g, n, &of, r, now_ms);
+}
+
+static gather_taken_t take_current(gather_t *g, const result_record_t *r, int64_t now_ms,
+                                   message_id_t *ret_id)
+{
+    uint32_t n = gather_ref_number(r->ref);
+    const task_t *t = &g->tasks[n];
+    const giving_t of = {t->who, t->given_ms};
+    if (!gather_leg_is_open(g, n)) {
+        gather_run_out(g, n);
         return TAKEN_LATE;
     }
     if (ret_id != NULL)
         *ret_id = g->entries[n / LEGS_MAX].id;
-    /* When one that comes late was given is not known any more. */
-    giving_t of = current ? (giving_t){t->who, t->given_ms} : (giving_t){g->who[worker], now_ms};
-    if (current)
-        gather_task_stop(g, n);
+    gather_task_stop(g, n);
     return gather_try_ends(g, n, &of, r, now_ms);
+}
+
+gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t *r, int64_t now_ms,
+                             message_id_t *ret_id, bool *ret_freed)
+{
+    assert(worker < ROSTER_MAX);
+    const task_t *t = task_by_ref(g, r->ref);
+    gather_taken_t taken = TAKEN_LATE;
+    uint32_t stray = UINT32_MAX;
+    bool current = t != NULL && t->state == TASK_RUNNING && t->worker == worker &&
+                   r->ref == gather_ref(g, gather_ref_number(r->ref)) && r->try_no == t->try_no;
+    if (current)
+        taken = take_current(g, r, now_ms, ret_id);
+    else if ((stray = gather_stray_find(g, worker, r->ref)) == UINT32_MAX)
+        taken = take_late(g, worker, r, now_ms, ret_id);
+    else if (r->outcome == OUTCOME_OK)
+        taken = gather_stray_ok(g, stray, now_ms, ret_id);
+    else
+        gather_stray_remove(g, stray);
+    *ret_freed = current || stray != UINT32_MAX;
+    g->late += taken == TAKEN_LATE;
+    return taken;
 }
 
 /* --- time --- */
 
+/* When the oldest try of the leg is over its limit. */
+static int64_t limit_ms(const gather_t *g, uint32_t leg)
+{
+    int64_t hard_ms = g->policies[leg].limit_hard_ms;
+    uint32_t n = g->by_age[leg].first;
+    return hard_ms > 0 && n != FIFO_NONE ? g->tasks[n].given_ms + hard_ms : INT64_MAX;
+}
+
 void gather_tick(gather_t *g, int64_t now_ms)
 {
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        while (limit_ms(g, leg) <= now_ms)
+            gather_time_out(g, g->by_age[leg].first, now_ms);
     while (heap_first_key(&g->backoffs) <= now_ms)
         gather_task_wait(g, heap_first(&g->backoffs), false);
 }
 
 int64_t gather_next_ms(const gather_t *g)
 {
-    return heap_first_key(&g->backoffs);
+    int64_t next_ms = heap_first_key(&g->backoffs);
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        if (limit_ms(g, leg) < next_ms)
+            next_ms = limit_ms(g, leg);
+    return next_ms;
 }

@@ -11,6 +11,10 @@
  * at random, so that a ref of a former process is late too. The giving tells a task that a worker holds from
  * one that it has answered, that was given to it again since, and that it never got.
  *
+ * A try that is over its hard limit has failed, and the worker still has it: a stray. So has a worker that
+ * was lost and came back with tasks. A stray's place in the window comes back when it is answered, and when
+ * it ended well after all that is told, whatever has become of its message.
+ *
  * Tries that failed are counted by task, also over redeliveries (gather_message_t.tries), and told with the
  * message's steps. Nothing is kept of a message all of whose tries ended well.
  *
@@ -34,6 +38,8 @@ static inline uint32_t gather_ref_leg(uint64_t ref)
 typedef struct {
     uint32_t max_tries; /* 1..TRIES_MAX */
     backoff_t backoff;
+    int64_t limit_ms;      /* when its worker is to cancel a task; 0: never. Told with TASKS, by the caller */
+    int64_t limit_hard_ms; /* a try without a result by then has failed; 0: never */
 } gather_policy_t;
 
 typedef struct {
@@ -41,8 +47,10 @@ typedef struct {
     int64_t extend_ms;       /* by how much */
     int64_t extend_every_ms; /* and how often; the first after this time */
     int64_t report_after_ms; /* a leg done is reported upstream at the latest then, though others are open */
-    gather_policy_t policy;  /* of each leg that gather_policy() has said nothing about */
-    uint64_t seed;           /* of the jitter */
+    int64_t
+        release_after_ms; /* a message all of whose open legs wait longer goes back meanwhile; 0: none does */
+    gather_policy_t policy; /* of each leg that gather_policy() has said nothing about */
+    uint64_t seed;          /* of the jitter */
 } gather_limits_t;
 
 typedef struct {
@@ -101,6 +109,7 @@ gather_t *gather_new(const gather_limits_t *limits);
 void gather_destroy(gather_t **ref);
 /* From now on, also for what is held: a leg of fewer tries than have failed ends with the next. */
 void gather_policy(gather_t *g, uint32_t leg, const gather_policy_t *policy);
+const gather_policy_t *gather_policy_of(const gather_t *g, uint32_t leg);
 
 /* 1: new. 0: held already: a newer token is taken, with the source that brings it, and the legs that are
  * still open; nothing runs twice. -ENOSPC: full (the publisher broke its credit). -ENOMEM. */
@@ -108,23 +117,33 @@ int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms);
 
 /* Tasks that wait for a worker of the leg. */
 uint32_t gather_waiting(const gather_t *g, uint32_t leg);
-/* Takes the next task of the leg for the worker; false when none waits. */
-bool gather_give(gather_t *g, uint32_t leg, uint32_t worker, int64_t now_ms, gather_task_t *ret);
-/* The task could not be sent: it waits again, first in its queue, and nothing was counted. */
+/* Takes the next task of the leg for the worker; false when none waits for him. A task that has lost two
+ * workers is a suspect: of those with two a worker has 16 at a time, of those with three 4, of those with
+ * more 1, and only of one kind at a time. `picky`: nothing that this worker has let go over its limit; say so
+ * first, and give him that only when no other has room. */
+bool gather_give(gather_t *g, uint32_t leg, uint32_t worker, bool picky, int64_t now_ms, gather_task_t *ret);
+/* The task could not be sent: it waits again, first in its queue, and nothing was counted. Of several the
+ * last that was given first. */
 void gather_ungive(gather_t *g, uint64_t ref);
 
-/* The worker's number begins to stand for another process, which is called so in tries. */
-void gather_worker_joined(gather_t *g, uint32_t worker, const char *label);
+/* The worker's number stands for a new session, called so in tries, which holds these refs from before:
+ * returns how many of them count against its window. */
+uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, const uint64_t *refs, size_t n,
+                              int64_t now_ms);
+/* The session has begun anew and holds only these refs (they get sorted): the rest waits again and costs
+ * nothing. Returns how many it has lost. */
+uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n);
+/* So many of its tasks the worker has started, in the order in which they were given since it joined or held.
+ */
+void gather_worker_started(gather_t *g, uint32_t worker, uint64_t count);
+/* The worker is gone: what it was running waits again, first in its queue. `lost`, without a goodbye: what it
+ * had started, and what it held when its session began, has used up a try, and the last one allowed ends the
+ * leg badly; but when suspects were among that, only these. Returns how many it had. */
+uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool lost, int64_t now_ms);
 /* A result from the worker. `ret_id` (may be NULL) is filled unless TAKEN_LATE; ret_freed tells whether it
- * ended the worker's current task (its credit comes back). */
+ * has one task less now (its credit comes back). */
 gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t *r, int64_t now_ms,
                              message_id_t *ret_id, bool *ret_freed);
-/* The worker is gone: what it was running waits again, first in its queue. costs_try: the try is counted, and
- * the last one allowed ends the leg badly; else as if never given. Returns how many it had. */
-uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool costs_try, int64_t now_ms);
-/* The worker is back and holds only these refs (they get sorted): the rest waits again and costs nothing.
- * Returns how many. */
-uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n);
 
 /* Steps for one source that are due now: messages whose legs have all ended, extensions, legs done that wait
  * to be reported. At most `max`; call again until it returns less. */
@@ -141,7 +160,7 @@ void gather_source_gone(gather_t *g, uint32_t source);
 /* Drain: hands out a release step for every message of which no task runs, and for the others as their tasks
  * end. */
 void gather_release(gather_t *g);
-/* Backoffs that are over: back to their queues. Call before giving. */
+/* Backoffs that are over: back to their queues; tries that are over their limit. Call before giving. */
 void gather_tick(gather_t *g, int64_t now_ms);
 int64_t gather_next_ms(const gather_t *g); /* when it is due; INT64_MAX for never */
 
@@ -165,7 +184,11 @@ typedef struct {
     uint32_t held;
     uint32_t reporting; /* of them: every leg has ended, the publisher has not answered */
     uint32_t waiting[LEGS_MAX], running[LEGS_MAX], backing_off[LEGS_MAX];
-    uint64_t done[LEGS_MAX], bad[LEGS_MAX], retries[LEGS_MAX], late; /* counts since the start */
+    uint32_t suspects[LEGS_MAX]; /* of those that wait and run */
+    uint32_t strays;             /* tries that are over their limit, or came back with their worker */
+    /* Counts since the start: */
+    uint64_t done[LEGS_MAX], bad[LEGS_MAX], retries[LEGS_MAX], late;
+    uint64_t timeouts[LEGS_MAX], lost[LEGS_MAX]; /* tries */
     uint64_t extended;
 } gather_gauges_t;
 void gather_gauges(const gather_t *g, gather_gauges_t *ret);

@@ -47,6 +47,7 @@ static void leg_ends(gather_t *g, uint32_t n, bool done, int64_t now_ms)
         g->bad[leg]++;
     }
     gather_entry_review(g, slot);
+    gather_entry_let_go(g, slot, now_ms);
     gather_entry_report_later(g, slot, now_ms);
 }
 
@@ -76,10 +77,15 @@ static uint32_t next_no(const task_t *t)
 /* Why the leg has ended with this try: its own words, or what was seen of its worker. */
 static text_t reason_of(const gather_try_t *t, char *text, size_t size)
 {
-    if (t->how != HOW_LOST)
-        return t->text;
-    int len = snprintf(text, size, "the worker was lost%s%.*s", t->label.len > 0 ? ": " : "",
+    const char *colon = t->label.len > 0 ? ": " : "";
+    int len;
+    if (t->how == HOW_LOST)
+        len = snprintf(text, size, "the worker was lost%s%.*s", colon, (int)t->label.len, t->label.bytes);
+    else if (t->how == HOW_TIMEOUT)
+        len = snprintf(text, size, "no result after %lld ms%s%.*s", (long long)t->took_ms, colon,
                        (int)t->label.len, t->label.bytes);
+    else
+        return t->text;
     return (text_t){text, (uint32_t)len};
 }
 
@@ -101,6 +107,10 @@ static gather_taken_t try_fails(gather_t *g, uint32_t n, how_t how, text_t text,
     gather_task_stop(g, n);
     if (how != HOW_PERMANENT)
         t->failures = (uint8_t)ended.no;
+    if (how == HOW_LOST) {
+        g->lost[n % LEGS_MAX]++;
+        t->lost += t->lost < UINT8_MAX;
+    }
     if (!g->entries[n / LEGS_MAX].lost) {
         gather_tries_begin(g, n / LEGS_MAX);
         gather_try_tell(g, n, &ended);
@@ -116,13 +126,14 @@ static gather_taken_t try_fails(gather_t *g, uint32_t n, how_t how, text_t text,
     } else {
         wait_again(g, n, INT64_MIN, true);
     }
+    gather_entry_let_go(g, n / LEGS_MAX, now_ms);
     gather_entry_report_later(g, n / LEGS_MAX, now_ms);
     return TAKEN_RETRY;
 }
 
 /* What has ended well is written down only when something of the message has failed; else the task remembers
  * it, in case that something will. */
-static void try_is_ok(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms)
+void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms)
 {
     task_t *t = &g->tasks[n];
     int64_t took_ms = duration(now_ms - of->given_ms);
@@ -140,6 +151,7 @@ static void try_is_ok(gather_t *g, uint32_t n, const giving_t *of, int64_t now_m
         t->took_ms = (uint32_t)took_ms;
         t->kept_ok = true;
     }
+    g->entries[n / LEGS_MAX].bad &= (uint8_t) ~(1u << n % LEGS_MAX);
     leg_ends(g, n, true, now_ms);
 }
 
@@ -148,18 +160,38 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
 {
     switch (r->outcome) {
     case OUTCOME_OK:
-        try_is_ok(g, n, of, now_ms);
+        gather_leg_done(g, n, of, now_ms);
         return TAKEN_OK;
     case OUTCOME_TRANSIENT:
         return try_fails(g, n, HOW_TRANSIENT, r->text, r->ms, now_ms);
     case OUTCOME_BLOCKED:
         wait_again(g, n, now_ms + (r->ms > BLOCKED_MS_MIN ? r->ms : BLOCKED_MS_MIN), false);
+        gather_entry_let_go(g, n / LEGS_MAX, now_ms);
         return TAKEN_RETRY;
     case OUTCOME_PERMANENT:
     case OUTCOMES:
         break;
     }
     return try_fails(g, n, HOW_PERMANENT, r->text, 0, now_ms);
+}
+
+void gather_time_out(gather_t *g, uint32_t n, int64_t now_ms)
+{
+    task_t *t = &g->tasks[n];
+    const giving_t of = {t->who, t->given_ms};
+    const uint16_t worker = t->worker;
+    if (!gather_stray_add(g, worker, gather_ref(g, n), n, &of)) {
+        /* It is waited for without a limit. */
+        fifo_remove(&g->by_age[n % LEGS_MAX], &g->age_links, n);
+        return;
+    }
+    if (!gather_leg_is_open(g, n)) {
+        gather_run_out(g, n);
+        return;
+    }
+    t->avoid = (uint16_t)(worker + 1);
+    g->timeouts[n % LEGS_MAX]++;
+    try_fails(g, n, HOW_TIMEOUT, (text_t){"", 0}, 0, now_ms);
 }
 
 void gather_take_back(gather_t *g, uint32_t n, bool costs_try, int64_t now_ms)

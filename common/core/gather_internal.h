@@ -28,10 +28,13 @@ typedef struct {
     int64_t given_ms; /* the last time */
     uint32_t who;     /* to whom then: gather_who() */
     uint32_t took_ms; /* with `kept_ok`: how long the try that ended well */
+    uint32_t order;   /* of what its worker was given since WELCOME, from 1; 0: held when that was said */
     uint16_t worker;  /* while RUNNING */
+    uint16_t avoid;   /* the worker that let it go over its limit, and 1; 0: none */
     uint8_t failures; /* tries that count */
     uint8_t try_no;   /* of the try that runs */
     uint8_t giving;   /* how often it was given, in turn */
+    uint8_t lost;     /* workers that it has lost here; what others have lost with it is only in `failures` */
     uint8_t state;
     bool given;   /* ever, to anybody: else there can be no result */
     bool kept_ok; /* ended well, and is told as a try only if another one of the message fails */
@@ -64,11 +67,13 @@ typedef struct {
     uint8_t done, bad;
     uint8_t told_done, told_bad; /* of them: in a step that was handed out */
     uint8_t running;             /* tasks at workers */
+    uint8_t backing_off;         /* tasks in BACKOFF */
     uint8_t tries_count;
     uint16_t tries_bytes; /* what they take as events, at most */
     bool failed;          /* a try has, here or before: now the others are told too */
     bool lost;            /* the publisher does not count it as ours */
     bool release;         /* ENDED by a release: legs are left open */
+    bool stray;           /* not given to us: only here to tell of a stray that ended well */
 } entry_t;
 
 typedef struct {
@@ -85,11 +90,39 @@ typedef struct {
     char bytes[LABEL_BYTES_MAX];
 } who_t;
 
+/* A try that a worker still has and that nobody waits for. */
+typedef struct {
+    uint64_t ref;
+    message_id_t id; /* seq 0: not known any more */
+    uint64_t token;
+    uint32_t source; /* SOURCES_MAX: gone */
+    uint32_t worker;
+    giving_t of;
+} stray_t;
+
+/* How dangerous a task is, by the workers it has lost. */
+enum { CLASS_NORMAL, CLASSES = 4 };
+
+static inline uint32_t class_of(const task_t *t)
+{
+    return t->lost < 2 ? CLASS_NORMAL : t->lost < 4 ? t->lost - 1u : CLASSES - 1;
+}
+
+typedef struct {
+    fifo_t running; /* tasks, in the order in which they were given */
+    fifo_t strays;
+    uint32_t who;            /* 0: it has no name */
+    uint32_t given, started; /* tasks since WELCOME */
+    uint32_t suspects;       /* of `running` */
+    uint32_t suspects_class; /* theirs */
+} holder_t;
+
 struct gather {
     gather_limits_t limits;
     gather_policy_t policies[LEGS_MAX];
     uint64_t random;
     uint32_t generation, lease; /* last ones */
+    uint32_t generation_first;
     bool releasing;
 
     uint32_t capacity; /* slots there are; grows by doubling */
@@ -98,22 +131,30 @@ struct gather {
     links_t extend_links; /* of slots: `extends`, `spare` */
     links_t report_links; /* of slots: `reports`, `finals` */
     links_t task_links;   /* of tasks: `waiting`, `running` */
+    links_t age_links;    /* of tasks: `by_age` */
     heap_t backoffs;      /* tasks by the end of their wait */
     index_t index;        /* OPEN and ENDED slots by message id */
     slab_t slab;
-    gather_try_t *told;       /* of the last steps: freed with the next ones */
-    who_t *whos;              /* by number, in turn */
-    uint32_t whos_count;      /* ever */
-    uint32_t who[ROSTER_MAX]; /* by worker; 0: it has no name */
+    gather_try_t *told;  /* of the last steps: freed with the next ones */
+    who_t *whos;         /* by number, in turn */
+    uint32_t whos_count; /* ever */
+
+    uint32_t strays_capacity; /* grows by doubling, up to messages_max */
+    stray_t *strays;
+    links_t stray_links;
+    fifo_t strays_spare;
+    index_t strays_index; /* by ref and worker */
 
     fifo_t spare;
     uint32_t states[ENTRY_STATES];
     source_t sources[SOURCES_MAX];
-    fifo_t waiting[LEGS_MAX];
-    fifo_t running[ROSTER_MAX]; /* by worker */
-    uint32_t running_legs[LEGS_MAX], backing_off[LEGS_MAX];
+    fifo_t waiting[LEGS_MAX][CLASSES];
+    fifo_t by_age[LEGS_MAX]; /* RUNNING, by the time they were given */
+    holder_t workers[ROSTER_MAX];
+    uint32_t running_legs[LEGS_MAX], backing_off[LEGS_MAX], suspects[LEGS_MAX];
 
-    uint64_t done[LEGS_MAX], bad[LEGS_MAX], retries[LEGS_MAX], late, extended;
+    uint64_t done[LEGS_MAX], bad[LEGS_MAX], retries[LEGS_MAX], timeouts[LEGS_MAX], lost[LEGS_MAX];
+    uint64_t late, extended;
 };
 
 /* The generation's part of a ref: refs are at most 2^63-1. */
@@ -145,6 +186,8 @@ static inline bool entry_untold(const entry_t *e)
 /* gather_table.c */
 /* A slot for a new message, or -ENOSPC, -ENOMEM. It is OPEN and in the index, and in no list. */
 int gather_table_add(gather_t *g, const gather_message_t *m, uint32_t *ret_slot);
+/* A stray becomes a message like others: it gets the body. 0, or -ENOMEM. */
+int gather_table_body(gather_t *g, entry_t *e, const gather_message_t *m);
 uint32_t gather_table_find(const gather_t *g, message_id_t id); /* INDEX_NONE */
 void gather_table_state(gather_t *g, entry_t *e, entry_state_t state);
 /* The message is over: out of the index, its memory given back; the slot follows when no task of it runs. */
@@ -168,13 +211,29 @@ void gather_leg_fails(gather_t *g, uint32_t n, text_t reason, int64_t now_ms);
 /* The result of a try of an open leg; the task is in no list unless another worker runs it now. */
 gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, const result_record_t *r,
                                int64_t now_ms);
+/* The leg is done, were it that it had ended badly before. */
+void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms);
+/* The try is over its hard limit. */
+void gather_time_out(gather_t *g, uint32_t n, int64_t now_ms);
 /* Ends what the worker had of a task, as if it had not been given or as a try that failed. */
 void gather_take_back(gather_t *g, uint32_t n, bool costs_try, int64_t now_ms);
 
+/* gather_strays.c */
+/* The worker has this try and nobody waits for it. `task` is its task's number when that is still known, else
+ * UINT32_MAX. False: there is no room for one more. */
+bool gather_stray_add(gather_t *g, uint32_t worker, uint64_t ref, uint32_t task, const giving_t *of);
+/* The worker's stray of that ref, or UINT32_MAX. */
+uint32_t gather_stray_find(const gather_t *g, uint32_t worker, uint64_t ref);
+void gather_stray_remove(gather_t *g, uint32_t stray);
+/* There is nobody to tell for this source any more. */
+void gather_strays_forget(gather_t *g, uint32_t source);
+/* It has ended well: told as far as that can be done. Removes it. */
+gather_taken_t gather_stray_ok(gather_t *g, uint32_t stray, int64_t now_ms, message_id_t *ret_id);
+
 /* gather_tries.c */
-/* The worker's number stands for another process from now on. */
-void gather_who_joined(gather_t *g, uint32_t worker, const char *label);
-/* The name of a worker by its number in turn; empty when it is none, or too long ago. */
+/* A number for a worker that has joined. */
+uint32_t gather_who_joined(gather_t *g, const char *label);
+/* The name of a worker by that number; empty when it is 0, or too long ago. */
 text_t gather_who(const gather_t *g, uint32_t who);
 /* Something of the message has failed, here or before: what ended well is told, too. */
 void gather_tries_begin(gather_t *g, uint32_t slot);
@@ -188,6 +247,10 @@ void gather_tries_told(gather_t *g);
 /* gather_steps.c */
 /* A leg has ended, or nothing runs any more: what follows from it for the message. */
 void gather_entry_review(gather_t *g, uint32_t slot);
+/* When all that is open of the message waits for long, it goes back to its publisher meanwhile. */
+void gather_entry_let_go(gather_t *g, uint32_t slot, int64_t now_ms);
+/* One more step for a message that has ended. */
+void gather_entry_tell_again(gather_t *g, uint32_t slot);
 /* Puts what has ended on the list of things to report in time. */
 void gather_entry_report_later(gather_t *g, uint32_t slot, int64_t now_ms);
 /* To the end of the list of extensions. */

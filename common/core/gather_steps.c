@@ -34,6 +34,30 @@ void gather_entry_review(gather_t *g, uint32_t slot)
     }
 }
 
+void gather_entry_let_go(gather_t *g, uint32_t slot, int64_t now_ms)
+{
+    const entry_t *e = &g->entries[slot];
+    if (e->backing_off == 0 || g->limits.release_after_ms == 0 || e->state != ENTRY_OPEN || e->lost)
+        return;
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
+        uint32_t n = slot * LEGS_MAX + leg;
+        bool waits_long =
+            g->tasks[n].state == TASK_BACKOFF && g->backoffs.keys[n] > now_ms + g->limits.release_after_ms;
+        if ((entry_open_legs(e) >> leg & 1) && !waits_long)
+            return;
+    }
+    entry_end(g, slot, true);
+}
+
+void gather_entry_tell_again(gather_t *g, uint32_t slot)
+{
+    entry_t *e = &g->entries[slot];
+    assert(e->state == ENTRY_ENDED);
+    e->release = e->release && entry_open_legs(e) != 0;
+    if (!links_in(&g->report_links, slot))
+        fifo_push(&g->sources[e->source].finals, &g->report_links, slot);
+}
+
 void gather_entry_report_later(gather_t *g, uint32_t slot, int64_t now_ms)
 {
     entry_t *e = &g->entries[slot];
@@ -163,6 +187,8 @@ bool gather_settled(gather_t *g, uint32_t slot, uint32_t lease, bool final, step
     const entry_t *e = entry_by_lease(g, slot, lease);
     if (e == NULL)
         return false;
+    if (final && links_in(&g->report_links, slot))
+        return false; /* something was done since: it is told before the message goes */
     if (final)
         gather_table_leave(g, slot);
     else if (code != STEP_KEPT && e->state == ENTRY_OPEN && !e->lost)
@@ -178,6 +204,7 @@ void gather_source_gone(gather_t *g, uint32_t source)
         if (e->source == source && (e->state == ENTRY_OPEN || e->state == ENTRY_ENDED))
             gather_table_leave(g, slot);
     }
+    gather_strays_forget(g, source);
 }
 
 void gather_release(gather_t *g)
@@ -195,7 +222,7 @@ size_t gather_held(const gather_t *g, uint32_t source, uint64_t *ret, size_t max
     size_t n = 0;
     for (uint32_t slot = 0; slot < g->capacity && n + 2 <= max; slot++) {
         const entry_t *e = &g->entries[slot];
-        if (e->source != source || (e->state != ENTRY_OPEN && e->state != ENTRY_ENDED))
+        if (e->source != source || e->stray || (e->state != ENTRY_OPEN && e->state != ENTRY_ENDED))
             continue;
         ret[n++] = e->id.stream;
         ret[n++] = e->id.seq;
@@ -241,9 +268,13 @@ void gather_gauges(const gather_t *g, gather_gauges_t *ret)
     gather_gauges_t gauges = {.held = g->states[ENTRY_OPEN] + g->states[ENTRY_ENDED],
                               .reporting = g->states[ENTRY_ENDED],
                               .late = g->late,
-                              .extended = g->extended};
+                              .extended = g->extended,
+                              .strays = g->strays_index.count};
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
-        gauges.waiting[leg] = g->waiting[leg].count;
+        gauges.waiting[leg] = gather_waiting(g, leg);
+        gauges.suspects[leg] = gauges.waiting[leg] - g->waiting[leg][CLASS_NORMAL].count + g->suspects[leg];
+        gauges.timeouts[leg] = g->timeouts[leg];
+        gauges.lost[leg] = g->lost[leg];
         gauges.running[leg] = g->running_legs[leg];
         gauges.backing_off[leg] = g->backing_off[leg];
         gauges.done[leg] = g->done[leg];

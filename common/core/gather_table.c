@@ -19,6 +19,7 @@ static int grow_to(gather_t *g, uint32_t capacity)
     g->tasks = tasks;
     if (links_grow(&g->extend_links, capacity) != 0 || links_grow(&g->report_links, capacity) != 0 ||
         links_grow(&g->task_links, capacity * LEGS_MAX) != 0 ||
+        links_grow(&g->age_links, capacity * LEGS_MAX) != 0 ||
         heap_grow(&g->backoffs, capacity * LEGS_MAX) != 0)
         return -ENOMEM;
     uint32_t added = capacity - g->capacity;
@@ -52,6 +53,7 @@ gather_t *gather_new(const gather_limits_t *limits)
     g->whos = calloc(WHO_MAX, sizeof *g->whos);
     g->random = limits->seed;
     g->generation = (uint32_t)random_next(&g->random) & GENERATION_MASK;
+    g->generation_first = g->generation;
     slab_init(&g->slab);
     fifo_init(&g->spare);
     for (uint32_t i = 0; i < SOURCES_MAX; i++) {
@@ -59,13 +61,20 @@ gather_t *gather_new(const gather_limits_t *limits)
         fifo_init(&g->sources[i].reports);
         fifo_init(&g->sources[i].finals);
     }
-    for (uint32_t i = 0; i < LEGS_MAX; i++)
-        fifo_init(&g->waiting[i]);
-    for (uint32_t i = 0; i < ROSTER_MAX; i++)
-        fifo_init(&g->running[i]);
+    for (uint32_t i = 0; i < LEGS_MAX; i++) {
+        for (uint32_t class = 0; class < CLASSES; class ++)
+            fifo_init(&g->waiting[i][class]);
+        fifo_init(&g->by_age[i]);
+    }
+    for (uint32_t i = 0; i < ROSTER_MAX; i++) {
+        fifo_init(&g->workers[i].running);
+        fifo_init(&g->workers[i].strays);
+    }
+    fifo_init(&g->strays_spare);
     if (g->whos == NULL || index_init(&g->index, SLOTS_FIRST) != 0 || links_init(&g->extend_links, 1) != 0 ||
         links_init(&g->report_links, 1) != 0 || links_init(&g->task_links, 1) != 0 ||
-        heap_init(&g->backoffs, 1) != 0 || grow(g) != 0)
+        links_init(&g->age_links, 1) != 0 || links_init(&g->stray_links, 1) != 0 ||
+        index_init(&g->strays_index, 1) != 0 || heap_init(&g->backoffs, 1) != 0 || grow(g) != 0)
         gather_destroy(&g);
     return g;
 }
@@ -78,6 +87,10 @@ void gather_destroy(gather_t **ref)
     links_done(&g->extend_links);
     links_done(&g->report_links);
     links_done(&g->task_links);
+    links_done(&g->age_links);
+    links_done(&g->stray_links);
+    index_done(&g->strays_index);
+    free(g->strays);
     heap_done(&g->backoffs);
     index_done(&g->index);
     slab_done(&g->slab);
@@ -138,6 +151,22 @@ int gather_table_add(gather_t *g, const gather_message_t *m, uint32_t *ret_slot)
     return 0;
 }
 
+int gather_table_body(gather_t *g, entry_t *e, const gather_message_t *m)
+{
+    if (!e->stray)
+        return 0;
+    uint8_t *body = slab_get(&g->slab, m->body_len);
+    if (body == NULL)
+        return -ENOMEM;
+    if (m->body_len > 0)
+        memcpy(body, m->body, m->body_len);
+    slab_put(&g->slab, e->body, e->body_len);
+    e->body = body;
+    e->body_len = m->body_len;
+    e->stray = false;
+    return 0;
+}
+
 static void slot_free(gather_t *g, uint32_t slot)
 {
     gather_table_state(g, &g->entries[slot], ENTRY_FREE);
@@ -184,15 +213,22 @@ static void task_unlist(gather_t *g, uint32_t n)
     case TASK_NONE:
         break;
     case TASK_WAITING:
-        fifo_remove(&g->waiting[leg], &g->task_links, n);
+        fifo_remove(&g->waiting[leg][class_of(t)], &g->task_links, n);
         break;
     case TASK_RUNNING:
-        fifo_remove(&g->running[t->worker], &g->task_links, n);
+        fifo_remove(&g->workers[t->worker].running, &g->task_links, n);
+        if (links_in(&g->age_links, n))
+            fifo_remove(&g->by_age[leg], &g->age_links, n);
+        if (class_of(t) != CLASS_NORMAL) {
+            g->workers[t->worker].suspects--;
+            g->suspects[leg]--;
+        }
         g->running_legs[leg]--;
         g->entries[n / LEGS_MAX].running--;
         break;
     case TASK_BACKOFF:
         heap_remove(&g->backoffs, n);
+        g->entries[n / LEGS_MAX].backing_off--;
         g->backing_off[leg]--;
         break;
     }
@@ -202,10 +238,11 @@ void gather_task_wait(gather_t *g, uint32_t n, bool first)
 {
     task_unlist(g, n);
     g->tasks[n].state = TASK_WAITING;
+    fifo_t *queue = &g->waiting[n % LEGS_MAX][class_of(&g->tasks[n])];
     if (first)
-        fifo_push_front(&g->waiting[n % LEGS_MAX], &g->task_links, n);
+        fifo_push_front(queue, &g->task_links, n);
     else
-        fifo_push(&g->waiting[n % LEGS_MAX], &g->task_links, n);
+        fifo_push(queue, &g->task_links, n);
 }
 
 void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
@@ -214,12 +251,21 @@ void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
     task_unlist(g, n);
     t->state = TASK_RUNNING;
     t->worker = (uint16_t)worker;
-    t->who = g->who[worker];
+    holder_t *h = &g->workers[worker];
+    t->who = h->who;
+    t->order = ++h->given;
+    t->avoid = 0;
     t->given_ms = now_ms;
     t->try_no = (uint8_t)(t->failures + 1);
     t->given = true;
     t->giving++;
-    fifo_push(&g->running[worker], &g->task_links, n);
+    if (class_of(t) != CLASS_NORMAL) {
+        h->suspects++;
+        h->suspects_class = class_of(t);
+        g->suspects[n % LEGS_MAX]++;
+    }
+    fifo_push(&h->running, &g->task_links, n);
+    fifo_push(&g->by_age[n % LEGS_MAX], &g->age_links, n);
     g->running_legs[n % LEGS_MAX]++;
     g->entries[n / LEGS_MAX].running++;
 }
@@ -229,6 +275,7 @@ void gather_task_back_off(gather_t *g, uint32_t n, int64_t due_ms)
     task_unlist(g, n);
     g->tasks[n].state = TASK_BACKOFF;
     heap_set(&g->backoffs, n, due_ms);
+    g->entries[n / LEGS_MAX].backing_off++;
     g->backing_off[n % LEGS_MAX]++;
 }
 

@@ -14,12 +14,12 @@ _Static_assert(LEGS_MAX *(EVENT_BYTES + LABEL_BYTES_MAX + TEXT_CUT) <= HISTORY_B
 
 /* --- names --- */
 
-void gather_who_joined(gather_t *g, uint32_t worker, const char *label)
+uint32_t gather_who_joined(gather_t *g, const char *label)
 {
-    g->who[worker] = ++g->whos_count;
-    who_t *who = &g->whos[g->whos_count % WHO_MAX];
+    who_t *who = &g->whos[++g->whos_count % WHO_MAX];
     who->len = (uint8_t)strlen(label);
     memcpy(who->bytes, label, who->len);
+    return g->whos_count;
 }
 
 text_t gather_who(const gather_t *g, uint32_t who)

@@ -4,42 +4,127 @@
 #include <stdlib.h>
 #include <string.h>
 
-void gather_worker_joined(gather_t *g, uint32_t worker, const char *label)
-{
-    assert(worker < ROSTER_MAX && strlen(label) <= LABEL_BYTES_MAX);
-    gather_who_joined(g, worker, label);
-}
-
-uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool costs_try, int64_t now_ms)
-{
-    assert(worker < ROSTER_MAX);
-    uint32_t count = 0;
-    /* From the last, as each goes before the others in its queue: they keep their order. */
-    for (; g->running[worker].last != FIFO_NONE; count++)
-        gather_take_back(g, g->running[worker].last, costs_try, now_ms);
-    return count;
-}
-
 static int compare_refs(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return x < y ? -1 : x > y;
 }
 
+/* Whether the ref is among the sorted ones. */
+static bool has_ref(const uint64_t *refs, size_t n, uint64_t ref)
+{
+    return n > 0 && bsearch(&ref, refs, n, sizeof *refs, compare_refs) != NULL;
+}
+
+/* --- coming --- */
+
+/* Whether a ref can be one of ours: what a worker had of another process that was here it will not answer. */
+static bool is_ours(const gather_t *g, uint64_t ref)
+{
+    uint32_t given = ((uint32_t)(ref >> 32) - g->generation_first) & GENERATION_MASK;
+    uint32_t latest = (g->generation - g->generation_first) & GENERATION_MASK;
+    return given > 0 && given <= latest && gather_ref_number(ref) / LEGS_MAX < g->capacity;
+}
+
+/* The number of the task that the ref names, or UINT32_MAX when its slot was given to another message since.
+ */
+static uint32_t task_of(const gather_t *g, uint64_t ref)
+{
+    uint32_t n = gather_ref_number(ref);
+    const entry_t *e = &g->entries[n / LEGS_MAX];
+    return e->state != ENTRY_FREE && e->generation == ref >> 32 ? n : UINT32_MAX;
+}
+
+uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, const uint64_t *refs, size_t n,
+                              int64_t now_ms)
+{
+    assert(worker < ROSTER_MAX && strlen(label) <= LABEL_BYTES_MAX);
+    holder_t *h = &g->workers[worker];
+    uint32_t count = 0;
+    assert(h->running.count == 0 && h->strays.count == 0);
+    h->given = h->started = 0;
+    h->who = gather_who_joined(g, label);
+    const giving_t of = {h->who, now_ms};
+    for (size_t i = 0; i < n; i++) {
+        if (!is_ours(g, refs[i]))
+            continue;
+        uint32_t task = task_of(g, refs[i]);
+        if (!gather_stray_add(g, worker, refs[i], task, &of))
+            break;
+        if (task != UINT32_MAX && g->tasks[task].state != TASK_RUNNING)
+            g->tasks[task].avoid = (uint16_t)(worker + 1);
+        count++;
+    }
+    return count;
+}
+
 uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n)
 {
     assert(worker < ROSTER_MAX);
-    uint32_t count = 0;
-    uint32_t before;
+    holder_t *h = &g->workers[worker];
+    uint32_t count = 0, before, after;
+    h->given = h->started = 0;
     if (n > 0)
         qsort(refs, n, sizeof *refs, compare_refs);
-    for (uint32_t task = g->running[worker].last; task != FIFO_NONE; task = before) {
+    for (uint32_t stray = h->strays.first; stray != FIFO_NONE; stray = after) {
+        after = g->stray_links.next[stray];
+        if (has_ref(refs, n, g->strays[stray].ref))
+            continue;
+        gather_stray_remove(g, stray);
+        count++;
+    }
+    for (uint32_t task = h->running.last; task != FIFO_NONE; task = before) {
         before = g->task_links.prev[task];
-        uint64_t ref = gather_ref(g, task);
-        if (n > 0 && bsearch(&ref, refs, n, sizeof *refs, compare_refs) != NULL)
+        g->tasks[task].order = 0;
+        if (has_ref(refs, n, gather_ref(g, task)))
             continue;
         gather_take_back(g, task, false, 0);
         count++;
+    }
+    return count;
+}
+
+void gather_worker_started(gather_t *g, uint32_t worker, uint64_t count)
+{
+    assert(worker < ROSTER_MAX);
+    holder_t *h = &g->workers[worker];
+    if (count > h->given)
+        count = h->given;
+    if (count > h->started)
+        h->started = (uint32_t)count;
+}
+
+/* --- going --- */
+
+static bool has_started(const holder_t *h, const task_t *t)
+{
+    return t->order <= h->started;
+}
+
+/* A suspect that was at work is what the worker was lost by, more likely than what ran beside it. */
+static bool suspect_has_started(const gather_t *g, const holder_t *h)
+{
+    if (h->suspects == 0)
+        return false;
+    for (uint32_t n = h->running.first; n != FIFO_NONE; n = g->task_links.next[n])
+        if (class_of(&g->tasks[n]) != CLASS_NORMAL && has_started(h, &g->tasks[n]))
+            return true;
+    return false;
+}
+
+uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool lost, int64_t now_ms)
+{
+    assert(worker < ROSTER_MAX);
+    const holder_t *h = &g->workers[worker];
+    uint32_t count = 0;
+    bool suspects_only = lost && suspect_has_started(g, h);
+    for (; h->strays.first != FIFO_NONE; count++)
+        gather_stray_remove(g, h->strays.first);
+    /* From the last, as each goes before the others in its queue: they keep their order. */
+    for (; h->running.last != FIFO_NONE; count++) {
+        const task_t *t = &g->tasks[h->running.last];
+        bool costs_try = lost && has_started(h, t) && (!suspects_only || class_of(t) != CLASS_NORMAL);
+        gather_take_back(g, h->running.last, costs_try, now_ms);
     }
     return count;
 }

@@ -125,12 +125,17 @@ uint32_t roster_pick(const roster_t *r, uint32_t leg)
     return worker == HEAP_NONE ? ROSTER_NONE : worker;
 }
 
+void roster_had(roster_t *r, uint32_t worker, uint32_t n)
+{
+    r->legs[joined(r, worker)->leg].outstanding += n;
+    r->workers[worker].outstanding += n;
+    place(r, worker);
+}
+
 void roster_gave(roster_t *r, uint32_t worker, uint32_t n)
 {
     assert(n <= roster_credit(r, worker));
-    r->workers[worker].outstanding += n;
-    r->legs[r->workers[worker].leg].outstanding += n;
-    place(r, worker);
+    roster_had(r, worker, n);
 }
 
 void roster_freed(roster_t *r, uint32_t worker, uint32_t n)

@@ -27,6 +27,8 @@ void roster_window(roster_t *r, uint32_t worker, uint32_t window);
 void roster_hold(roster_t *r, uint32_t worker, bool hold);
 uint32_t roster_pick(const roster_t *r, uint32_t leg); /* ROSTER_NONE: nobody has credit */
 void roster_gave(roster_t *r, uint32_t worker, uint32_t n);
+/* It has so many tasks from before it joined, be it more than its window. */
+void roster_had(roster_t *r, uint32_t worker, uint32_t n);
 void roster_freed(roster_t *r, uint32_t worker, uint32_t n);
 uint32_t roster_leg(const roster_t *r, uint32_t worker);
 uint32_t roster_outstanding(const roster_t *r, uint32_t worker);

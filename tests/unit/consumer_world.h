@@ -274,6 +274,14 @@ static inline void worker_bye(worker_world_t *k)
     worker_send(k, &b);
 }
 
+static inline void worker_ping(worker_world_t *k, uint64_t started)
+{
+    buffer_t b;
+    buffer_init(&b);
+    encode_ping(&b, started);
+    worker_send(k, &b);
+}
+
 /* RESULTS number `no`: one outcome for its tasks first..last, as they came. */
 static inline void worker_results(worker_world_t *k, uint64_t no, uint32_t first, uint32_t last,
                                   outcome_t outcome)

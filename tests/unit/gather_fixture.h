@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum { SAVE, RESTART, BOTH = 3 };
-enum { EVERY_MS = 2000, EXTEND_MS = 3000, REPORT_MS = 100, TRIES = 3, HELD = 4 };
+enum { EVERY_MS = 2000, EXTEND_MS = 3000, REPORT_MS = 100, TRIES = 3, HELD = 4, LONG_MS = 1000 };
 
 static inline gather_t *new_gather(void)
 {
@@ -23,6 +23,7 @@ static inline gather_t *new_gather(void)
         .extend_ms = EXTEND_MS,
         .extend_every_ms = EVERY_MS,
         .report_after_ms = REPORT_MS,
+        .release_after_ms = LONG_MS,
         .policy = {.max_tries = TRIES, .backoff = {.base_ms = 200, .factor = 2, .cap_ms = 30000}},
         .seed = 1};
     gather_t *g = gather_new(&limits);
@@ -62,8 +63,16 @@ static inline int deliver(gather_t *g, uint64_t seq, uint64_t token, uint8_t leg
 static inline gather_task_t give(gather_t *g, uint32_t leg, uint32_t worker)
 {
     gather_task_t task;
-    assert_true(gather_give(g, leg, worker, 0, &task));
+    assert_true(gather_give(g, leg, worker, false, 0, &task));
     assert_int_equal(task.leg, leg);
+    return task;
+}
+
+/* One that is at work when its worker is lost. */
+static inline gather_task_t give_and_start(gather_t *g, uint32_t leg, uint32_t worker)
+{
+    gather_task_t task = give(g, leg, worker);
+    gather_worker_started(g, worker, UINT32_MAX);
     return task;
 }
 

@@ -217,8 +217,10 @@ static void test_a_silent_worker_costs_a_try(void **state)
 {
     world_t *w = *state;
     world_start(w, 64, 64);
-    deliver(w, 0, 1, 1, 0, 1 << RESTART);
-    PUMP_UNTIL(w, w->workers[1].tasks_count == 1);
+    deliver(w, 0, 1, 2, 0, 1 << RESTART);
+    PUMP_UNTIL(w, w->workers[1].tasks_count == 2);
+    worker_ping(&w->workers[1], 1);
+    pump_ms(w, 50);
     worker_cut(w, 1);
     /* The others are heard. */
     int64_t start_ms = clock_ms();
@@ -230,8 +232,9 @@ static void test_a_silent_worker_costs_a_try(void **state)
     assert_true(clock_ms() - start_ms >= 2500);
     assert_int_equal(roster_workers(w->consumer.roster, SAVE), 1);
     worker_start(w, 1, "restart-simulate", "restart", 64);
-    PUMP_UNTIL(w, w->workers[1].tasks_count == 1);
+    PUMP_UNTIL(w, w->workers[1].tasks_count == 2);
     assert_int_equal(w->workers[1].tasks[0].try_no, 2);
+    assert_int_equal(w->workers[1].tasks[1].try_no, 1); /* it had not begun */
 }
 
 static void test_a_cut_connection_loses_what_was_on_its_way(void **state)
@@ -291,12 +294,74 @@ static void test_results_count_once_and_in_order(void **state)
     worker_results(restart, 3, 1, 1, OUTCOME_PERMANENT);
     PUMP_UNTIL(w, restart->who);
     assert_int_equal(held(w).bad[RESTART], 0);
-    worker_hello(restart, NULL, 0);
+    uint64_t has[4];
+    for (uint32_t i = 0; i < 4; i++)
+        has[i] = restart->tasks[i + 1].ref;
+    worker_hello(restart, has, 4);
     PUMP_UNTIL(w, restart->welcome);
     worker_results(restart, 2, 1, 2, OUTCOME_OK);
     worker_results(restart, 3, 3, 4, OUTCOME_OK);
     PUMP_UNTIL(w, held(w).done[RESTART] == 4);
+    assert_int_equal(restart->tasks_count, 5);
     assert_int_equal(roster_outstanding(w->consumer.roster, 1), 0);
+}
+
+/* After WHO a worker takes nothing before WELCOME: what was sent to it between is given again, also on the
+ * same connection. */
+static void test_what_was_sent_before_welcome_is_given_again(void **state)
+{
+    world_t *w = *state;
+    worker_world_t *restart = &w->workers[1];
+    world_start(w, 64, 64);
+    deliver(w, 0, 1, 3, 0, 1 << RESTART);
+    PUMP_UNTIL(w, restart->tasks_count == 3);
+    worker_ping(restart, 0);
+    uint64_t has = restart->tasks[0].ref;
+    worker_hello(restart, &has, 1);
+    PUMP_UNTIL(w, restart->tasks_count == 5);
+    assert_int_equal(restart->tasks[3].id.seq, 2);
+    assert_int_equal(restart->tasks[3].try_no, 1);
+    assert_int_equal(roster_outstanding(w->consumer.roster, 1), 3);
+}
+
+/* One that was thought lost comes back with what it had: its window is as full as it was, what it has done
+ * counts, and what failed there does not. */
+static void test_a_lost_worker_comes_back_with_its_tasks(void **state)
+{
+    world_t *w = *state;
+    worker_world_t *restart = &w->workers[1];
+    world_start(w, 64, 4);
+    deliver(w, 0, 1, 3, 0, 1 << RESTART);
+    PUMP_UNTIL(w, restart->tasks_count == 3);
+    worker_ping(restart, 3);
+    pump_ms(w, 20);
+    worker_cut(w, 1);
+    while (roster_workers(w->consumer.roster, RESTART) == 1) {
+        worker_window(&w->workers[0], 64);
+        pump(w);
+    }
+    worker_connect(w, 1);
+    uint64_t has[3];
+    for (uint32_t i = 0; i < 3; i++)
+        has[i] = restart->tasks[i].ref;
+    worker_hello(restart, has, 3);
+    PUMP_UNTIL(w, restart->welcome);
+    /* There is room for one. */
+    PUMP_UNTIL(w, restart->tasks_count == 4);
+    pump_ms(w, 50);
+    assert_int_equal(restart->tasks_count, 4);
+    assert_int_equal(restart->tasks[3].try_no, 2);
+    worker_results(restart, 1, 0, 1, OUTCOME_OK);
+    worker_results(restart, 2, 2, 2, OUTCOME_PERMANENT);
+    PUMP_UNTIL(w, held(w).done[RESTART] == 2);
+    PUMP_UNTIL(w, restart->tasks_count > 4);
+    uint32_t last = restart->tasks_count - 1;
+    assert_int_equal(restart->tasks[last].id.seq, 3);
+    worker_results(restart, 3, 3, last, OUTCOME_OK);
+    PUMP_UNTIL(w, held(w).done[RESTART] == 3);
+    PUMP_UNTIL(w, held(w).held == 0);
+    assert_int_equal(roster_outstanding(w->consumer.roster, 1), 0);
+    assert_int_equal(held(w).bad[RESTART], 0);
 }
 
 static void test_one_that_takes_no_more_is_told_what_was_seen(void **state)
@@ -396,6 +461,8 @@ int main(void)
         WORLD_TEST(test_a_cut_connection_loses_what_was_on_its_way),
         WORLD_TEST(test_a_repeated_hello),
         WORLD_TEST(test_results_count_once_and_in_order),
+        WORLD_TEST(test_what_was_sent_before_welcome_is_given_again),
+        WORLD_TEST(test_a_lost_worker_comes_back_with_its_tasks),
         WORLD_TEST(test_one_that_takes_no_more_is_told_what_was_seen),
         WORLD_TEST(test_results_of_another_leg),
         WORLD_TEST(test_a_late_ok_is_a_fact),

@@ -1,7 +1,8 @@
 /* The gather among workers and publishers that do anything in any order: messages are redelivered while held,
- * workers die, leave and answer late, answers to steps are late. After every move the tables must be sound,
- * and a leg counts as done only when a worker has said so. In the end, when the faults stop, everything must
- * be over. */
+ * workers die, leave, come back with what they had and answer late or not at all, answers to steps are late.
+ * After every move the tables must be sound and every worker's credit right; a leg counts as done only when a
+ * worker has said so, and is tried no more often than allowed, however often it is delivered. In the end,
+ * when the faults stop, everything must be over. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,15 +23,18 @@ enum {
     STEPS_KEPT = 4096,
     ROUNDS = 30,
     MOVES = 4000,
-    HELD = 24
+    HELD = 24,
+    TRIES = 6,
+    LIMIT_MS = 3000
 };
 
 typedef struct {
     uint64_t seq;
     bool out; /* leased */
     uint64_t token;
-    uint8_t open;   /* as the publisher knows */
-    uint8_t worked; /* legs that a worker has said OK to */
+    uint8_t open;            /* as the publisher knows */
+    uint8_t worked;          /* legs that a worker has said OK to */
+    uint8_t tries[LEGS_MAX]; /* as the publisher has counted those that it was told */
     bool over;
     uint32_t source;
 } model_t;
@@ -50,6 +54,7 @@ typedef struct {
     given_t given[TASKS_KEPT];
     uint32_t given_count;
     gather_step_t steps[STEPS_KEPT];
+    uint8_t told[STEPS_KEPT][LEGS_MAX]; /* by each: the highest number of a try that failed */
     uint32_t steps_first, steps_end;
     bool calm; /* no more faults */
 } world_t;
@@ -64,7 +69,7 @@ static uint32_t draw(world_t *w, uint32_t n)
 static void check_entry(const gather_t *g, uint32_t slot)
 {
     const entry_t *e = &g->entries[slot];
-    uint32_t running = 0;
+    uint32_t running = 0, backing_off = 0;
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
         uint32_t n = slot * LEGS_MAX + leg;
         const task_t *t = &g->tasks[n];
@@ -72,6 +77,9 @@ static void check_entry(const gather_t *g, uint32_t slot)
         assert_int_equal(links_in(&g->task_links, n), listed);
         assert_int_equal(heap_has(&g->backoffs, n), t->state == TASK_BACKOFF);
         running += t->state == TASK_RUNNING;
+        backing_off += t->state == TASK_BACKOFF;
+        assert_true(t->failures <= TRIES);
+        assert_true(t->state == TASK_RUNNING || !links_in(&g->age_links, n));
         bool open = entry_open_legs(e) >> leg & 1;
         if (e->state == ENTRY_OPEN && !e->lost && !g->releasing)
             assert_true(open ? t->state != TASK_NONE : t->state == TASK_NONE || t->state == TASK_RUNNING);
@@ -85,6 +93,7 @@ static void check_entry(const gather_t *g, uint32_t slot)
         return;
     }
     assert_int_equal(e->running, running);
+    assert_int_equal(e->backing_off, backing_off);
     assert_int_equal(e->done & e->bad, 0);
     bool held = e->state == ENTRY_OPEN || e->state == ENTRY_ENDED;
     assert_int_equal(gather_table_find(g, e->id) == slot, held);
@@ -112,6 +121,33 @@ static void check_order(const gather_t *g, const source_t *s)
     }
 }
 
+/* The oldest first, as their limits are the same. */
+static void check_ages(const gather_t *g, uint32_t leg)
+{
+    int64_t last_ms = INT64_MIN;
+    for (uint32_t n = g->by_age[leg].first; n != FIFO_NONE; n = g->age_links.next[n]) {
+        assert_true(g->tasks[n].given_ms >= last_ms);
+        last_ms = g->tasks[n].given_ms;
+    }
+}
+
+static void check_worker(const gather_t *g, uint32_t worker, uint32_t current)
+{
+    static const uint32_t most[CLASSES] = {UINT32_MAX, 16, 4, 1};
+    const holder_t *h = &g->workers[worker];
+    uint32_t suspects = 0;
+    for (uint32_t n = h->running.first; n != FIFO_NONE; n = g->task_links.next[n]) {
+        assert_int_equal(g->tasks[n].worker, worker);
+        if (class_of(&g->tasks[n]) == CLASS_NORMAL)
+            continue;
+        assert_int_equal(class_of(&g->tasks[n]), h->suspects_class);
+        suspects++;
+    }
+    assert_int_equal(h->suspects, suspects);
+    assert_true(suspects <= most[h->suspects_class]);
+    assert_int_equal(h->running.count + h->strays.count, current);
+}
+
 static void check(const world_t *w)
 {
     const gather_t *g = w->g;
@@ -131,7 +167,9 @@ static void check(const world_t *w)
         if (w->given[i].current)
             current[w->given[i].worker]++;
     for (uint32_t worker = 0; worker < WORKERS; worker++)
-        assert_int_equal(g->running[worker].count, current[worker]);
+        check_worker(g, worker, current[worker]);
+    for (uint32_t leg = 0; leg < LEGS; leg++)
+        check_ages(g, leg);
 }
 
 /* --- the publishers --- */
@@ -162,6 +200,7 @@ static void deliver(world_t *w)
                                 .legs = m->open,
                                 .body = "0123456789",
                                 .body_len = draw(w, 11)};
+    memcpy(message.tries, m->tries, sizeof message.tries);
     int error = gather_deliver(w->g, &message, w->now_ms);
     assert_true(error == 0 || error == 1 || error == -ENOSPC);
     if (error >= 0) {
@@ -170,11 +209,14 @@ static void deliver(world_t *w)
     }
 }
 
-static step_code_t settle(world_t *w, const gather_step_t *s)
+static step_code_t settle(world_t *w, const gather_step_t *s, const uint8_t *told)
 {
     model_t *m = find(w, s->id);
     if (m == NULL || m->over)
         return STEP_GONE;
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        if (told[leg] > m->tries[leg])
+            m->tries[leg] = told[leg];
     /* Never done what no worker has said. */
     assert_int_equal(s->done & ~m->worked, 0);
     m->open &= (uint8_t)~s->done;
@@ -199,17 +241,36 @@ static step_code_t settle(world_t *w, const gather_step_t *s)
 static void answer_steps(world_t *w)
 {
     for (uint32_t n = draw(w, 8); n > 0 && w->steps_first < w->steps_end; n--) {
+        const uint8_t *told = w->told[w->steps_first % STEPS_KEPT];
         const gather_step_t step = w->steps[w->steps_first++ % STEPS_KEPT], *s = &step;
-        step_code_t code = settle(w, s);
+        step_code_t code = settle(w, s, told);
         if (w->calm || draw(w, 10) != 0)
             gather_settled(w->g, s->slot, s->lease, s->final, code);
-        else /* the answer is lost: the step is sent again */
+        else { /* the answer is lost: the step is sent again */
+            memmove(w->told[w->steps_end % STEPS_KEPT], told, LEGS_MAX);
             w->steps[w->steps_end++ % STEPS_KEPT] = step;
+        }
         if (!w->calm && draw(w, 10) == 0) /* sent twice, answered twice */
-            gather_settled(w->g, s->slot, s->lease, s->final, settle(w, s));
+            gather_settled(w->g, s->slot, s->lease, s->final, settle(w, s, told));
         model_t *m = find(w, s->id);
         if (s->final && code == STEP_KEPT && m != NULL)
             m->out = false;
+    }
+}
+
+/* Tries come in their order and are never too many. */
+static void take_tries(world_t *w, const gather_step_t *s)
+{
+    uint8_t *told = w->told[w->steps_end % STEPS_KEPT];
+    memset(told, 0, LEGS_MAX);
+    assert_true(s->tries_count <= STEP_EVENTS_MAX);
+    const gather_try_t *t = s->tries;
+    for (uint32_t i = 0; i < s->tries_count; i++, t = t->next) {
+        assert_true(t->no >= 1 && t->leg < LEGS);
+        bool counts = t->how == HOW_TRANSIENT || t->how == HOW_LOST || t->how == HOW_TIMEOUT;
+        assert_true(t->no <= (counts ? TRIES : TRIES + 1) && t->no > told[t->leg]);
+        if (counts)
+            told[t->leg] = (uint8_t)t->no;
     }
 }
 
@@ -220,8 +281,10 @@ static void take_steps(world_t *w)
     gather_step_t steps[4];
     uint32_t max = room < 4 ? room : 4;
     size_t n = gather_steps(w->g, source, w->now_ms, steps, max);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        take_tries(w, &steps[i]);
         w->steps[w->steps_end++ % STEPS_KEPT] = steps[i];
+    }
     if (n == 0 && max > 0)
         assert_true(gather_steps_ms(w->g, source) > w->now_ms);
 }
@@ -240,15 +303,16 @@ static void give(world_t *w)
 {
     uint32_t leg = draw(w, LEGS), worker = draw(w, WORKERS);
     given_t *given = &w->given[w->given_count];
-    if (w->given_count == TASKS_KEPT || !gather_give(w->g, leg, worker, w->now_ms, &given->task))
+    if (w->given_count == TASKS_KEPT ||
+        !gather_give(w->g, leg, worker, draw(w, 2) == 0, w->now_ms, &given->task))
         return;
     for (uint32_t i = w->given_count; i-- > 0;) {
         const given_t *other = &w->given[i];
         if (other->task.record.ref != given->task.record.ref)
             continue;
-        assert_false(other->current);
         /* One that has lost a task and got it again answers once. */
-        if (other->worker == worker && other->task.record.try_no == given->task.record.try_no) {
+        if (!other->current && other->worker == worker &&
+            other->task.record.try_no == given->task.record.try_no) {
             w->given[i] = w->given[w->given_count - 1];
             w->given[w->given_count - 1] = *given;
             given = &w->given[--w->given_count];
@@ -274,6 +338,13 @@ static void result(world_t *w)
         return;
     uint32_t i = draw(w, w->given_count);
     given_t given = w->given[i];
+    /* What it has lost of a task that it has another try of it does not answer. */
+    if (!given.current && gather_stray_find(w->g, given.worker, given.task.record.ref) != UINT32_MAX) {
+        forget(w, i);
+        return;
+    }
+    if (!w->calm && given.task.record.id.seq % 5 == 0 && draw(w, 10) != 0)
+        return; /* it hangs */
     result_record_t r = {.ref = given.task.record.ref,
                          .try_no = given.task.record.try_no,
                          .outcome = draw(w, 2) == 0 ? OUTCOME_OK : (outcome_t)draw(w, OUTCOMES),
@@ -294,25 +365,41 @@ static void result(world_t *w)
         forget(w, i);
 }
 
-static void lose_worker(world_t *w)
+/* Which of its tasks the worker says that it has: each try of some messages. */
+static size_t choose_held(world_t *w, uint32_t worker, uint64_t *refs)
 {
-    uint32_t worker = draw(w, WORKERS);
-    uint64_t refs[2];
     size_t kept = 0;
-    bool holds = draw(w, 2) == 0;
+    uint32_t part = 1 + draw(w, 4);
     for (uint32_t i = 0; i < w->given_count; i++) {
         given_t *given = &w->given[i];
         if (given->worker != worker || !given->current)
             continue;
-        if (holds && kept < 1)
+        given->current = given->task.record.id.seq % part == 0;
+        if (given->current)
             refs[kept++] = given->task.record.ref;
-        else
-            given->current = false; /* its answer may still come */
     }
-    if (holds)
+    return kept;
+}
+
+static void lose_worker(world_t *w)
+{
+    static uint64_t refs[TASKS_KEPT];
+    uint32_t worker = draw(w, WORKERS);
+    size_t kept = choose_held(w, worker, refs);
+    gather_worker_started(w->g, worker, draw(w, 10));
+    if (draw(w, 2) == 0) {
         gather_worker_holds(w->g, worker, refs, kept);
-    else
-        gather_worker_gone(w->g, worker, draw(w, 2) == 0, w->now_ms);
+        return;
+    }
+    gather_worker_gone(w->g, worker, draw(w, 4) != 0, w->now_ms);
+    /* It comes back, as somebody else or with what it had. */
+    uint32_t room = HELD - w->g->strays_index.count;
+    bool same = draw(w, 2) == 0 && kept <= room;
+    uint32_t count = gather_worker_joined(w->g, worker, "back", refs, same ? kept : 0, w->now_ms);
+    assert_int_equal(count, same ? kept : 0);
+    for (uint32_t i = 0; i < w->given_count; i++)
+        if (w->given[i].worker == worker && !same)
+            w->given[i].current = false;
 }
 
 static void move(world_t *w)
@@ -350,7 +437,7 @@ static void move(world_t *w)
         assert_true(gather_next_ms(w->g) > w->now_ms);
         break;
     default:
-        if (!w->calm && draw(w, 8) == 0)
+        if (!w->calm && draw(w, 3) == 0)
             lose_worker(w);
         if (!w->calm && draw(w, 100) == 0)
             gather_extend_all(w->g, draw(w, SOURCES), w->now_ms);
@@ -374,13 +461,15 @@ static bool all_over(const world_t *w)
 static void run(uint64_t seed)
 {
     static world_t w;
-    gather_limits_t limits = {
-        .messages_max = HELD,
-        .extend_ms = 3000,
-        .extend_every_ms = 2000,
-        .report_after_ms = 100,
-        .policy = {.max_tries = 4, .backoff = {.base_ms = 50, .factor = 2, .cap_ms = 1000}},
-        .seed = seed};
+    gather_limits_t limits = {.messages_max = HELD,
+                              .extend_ms = 3000,
+                              .extend_every_ms = 2000,
+                              .report_after_ms = 100,
+                              .release_after_ms = 400,
+                              .policy = {.max_tries = TRIES,
+                                         .limit_hard_ms = LIMIT_MS,
+                                         .backoff = {.base_ms = 50, .factor = 2, .cap_ms = 1000}},
+                              .seed = seed};
     memset(&w, 0, sizeof w);
     w.g = gather_new(&limits);
     w.random = seed;
@@ -412,10 +501,12 @@ static void test_a_drain_ends(void **state)
     (void)state;
     static world_t w;
     for (uint64_t seed = 100; seed < 100 + ROUNDS; seed++) {
-        gather_limits_t limits = {.messages_max = HELD,
-                                  .extend_every_ms = 2000,
-                                  .policy = {.max_tries = 4, .backoff = {50, 2, 1000}},
-                                  .seed = seed};
+        gather_limits_t limits = {
+            .messages_max = HELD,
+            .extend_every_ms = 2000,
+            .release_after_ms = 400,
+            .policy = {.max_tries = TRIES, .limit_hard_ms = LIMIT_MS, .backoff = {50, 2, 1000}},
+            .seed = seed};
         memset(&w, 0, sizeof w);
         w.g = gather_new(&limits);
         w.random = seed;

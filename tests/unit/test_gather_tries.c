@@ -27,7 +27,7 @@ static void expect_try(const gather_try_t *t, uint32_t leg, uint32_t no, how_t h
 static gather_task_t give_at(gather_t *g, uint32_t leg, uint32_t worker, int64_t now_ms)
 {
     gather_task_t task;
-    assert_true(gather_give(g, leg, worker, now_ms, &task));
+    assert_true(gather_give(g, leg, worker, false, now_ms, &task));
     return task;
 }
 
@@ -47,7 +47,7 @@ static void test_all_well_tells_nothing(void **state)
 static void test_a_failure_is_told_in_time(void **state)
 {
     gather_t *g = *state;
-    gather_worker_joined(g, 1, "web-7:42");
+    gather_worker_joined(g, 1, "web-7:42", NULL, 0, 0);
     deliver(g, 1, 50, 1, 0);
     gather_task_t save = give_at(g, SAVE, 1, 1000);
     answer(g, 1, &save, OUTCOME_TRANSIENT, 0, 1250, true);
@@ -72,14 +72,14 @@ static void test_a_failure_is_told_in_time(void **state)
 static void test_what_ended_well_before_is_told_with_the_first_failure(void **state)
 {
     gather_t *g = *state;
-    gather_worker_joined(g, 1, "saver");
-    gather_worker_joined(g, 2, "restarter");
+    gather_worker_joined(g, 1, "saver", NULL, 0, 0);
+    gather_worker_joined(g, 2, "restarter", NULL, 0, 0);
     deliver(g, 1, 50, BOTH, 0);
     gather_task_t save = give_at(g, SAVE, 1, 100), restart = give_at(g, RESTART, 2, 100);
     ok(g, 1, &save, 130);
     /* Its number stands for another by then. */
     gather_worker_gone(g, 1, false, 140);
-    gather_worker_joined(g, 1, "another");
+    gather_worker_joined(g, 1, "another", NULL, 0, 0);
     answer(g, 2, &restart, OUTCOME_PERMANENT, 0, 150, true);
     gather_step_t step = one_step(g, 0, 150);
     assert_true(step.final);
@@ -113,8 +113,9 @@ static void test_a_lost_worker_is_named(void **state)
 {
     gather_t *g = *state;
     deliver_tried(g, 1, 50, 1, TRIES - 1, 0);
-    gather_worker_joined(g, 1, "web-7:42");
+    gather_worker_joined(g, 1, "web-7:42", NULL, 0, 0);
     give_at(g, SAVE, 1, 10);
+    gather_worker_started(g, 1, 1);
     gather_worker_gone(g, 1, true, 3010);
     gather_step_t steps[2];
     assert_int_equal(gather_steps(g, 0, 3010, steps, 2), 1);
@@ -246,7 +247,7 @@ static void test_a_step_has_room_for_its_tries(void **state)
     memset(text, 'x', sizeof text);
     memset(label, 'w', LABEL_BYTES_MAX);
     label[LABEL_BYTES_MAX] = '\0';
-    gather_worker_joined(g, 1, label);
+    gather_worker_joined(g, 1, label, NULL, 0, 0);
     for (uint32_t text_len = 0; text_len <= TEXT_BYTES_MAX; text_len += TEXT_BYTES_MAX) {
         gather_policy_t many = {.max_tries = TRIES_MAX};
         for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
@@ -297,10 +298,10 @@ static void test_names_that_are_too_old_are_empty(void **state)
 {
     gather_t *g = *state;
     deliver(g, 1, 50, 1, 0);
-    gather_worker_joined(g, 1, "first");
+    gather_worker_joined(g, 1, "first", NULL, 0, 0);
     gather_task_t save = give(g, SAVE, 1);
     for (uint32_t i = 0; i < WHO_MAX; i++)
-        gather_worker_joined(g, 2, "second");
+        gather_worker_joined(g, 2, "second", NULL, 0, 0);
     answer(g, 1, &save, OUTCOME_PERMANENT, 0, 0, true);
     assert_int_equal(one_step(g, 0, 0).tries->label.len, 0);
 }
