@@ -38,6 +38,34 @@ static void assert_lives_on(rig_t *rig)
     publish_hosts(rig, 0, "next", NEIGHBOURS);
 }
 
+/* It kills the worker; somebody starts it again each time. */
+static void test_poison_for_a_worker(void **state)
+{
+    rig_t *rig = *state;
+
+    start_publisher(rig, 0, ARGS("--legs", "save,odd"));
+    start_consumer(rig, 0, 1, NO_ARGS);
+    start_save(rig, 0, 1, NO_ARGS);
+    publish_poison(rig, "slow");
+    process_t *odd = SPAWN(rig, "odd", "mandrill-worker-odd", "--kind", "odd-loop", "--consumer",
+                           rig_way_to(rig, "tasks-0"));
+    int64_t until_ms = test_now_ms() + WAIT_MS;
+    while (dead(rig) < 1 || backlog(rig) > 0) {
+        if (!process_running(odd)) {
+            assert_int_equal(process_code(odd), 128 + SIGABRT);
+            process_start(odd);
+        }
+        assert_true(test_now_ms() < until_ms);
+        test_pause();
+    }
+    assert_true(odd->starts > 1);
+    assert_lives_on(rig);
+    WAIT(backlog(rig) == 0);
+    assert_int_equal(status_number(rig, "clients-0", "acked"), 3 * NEIGHBOURS);
+    assert_int_equal(saved(rig, 0), 3 * NEIGHBOURS + 1);
+    rig_passed(rig);
+}
+
 /* A consumer that dies of it with all that it holds, and until then settles what it is given. */
 static unsigned die_of_it(rig_t *rig, uint64_t poison_seq)
 {
@@ -90,6 +118,7 @@ static void test_poison_for_a_consumer(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        RIG_TESTS(test_poison_for_a_worker),
         RIG_TESTS(test_poison_for_a_consumer),
     };
 
