@@ -318,6 +318,11 @@ void pipeline_dump(pipeline_t *p)
     supervisor_signal_all(p->supervisor, SIGUSR1);
 }
 
+void pipeline_reload(pipeline_t *p)
+{
+    supervisor_signal_all(p->supervisor, SIGHUP);
+}
+
 void pipeline_kill(pipeline_t *p)
 {
     pipeline_drain(p);

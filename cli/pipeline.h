@@ -33,6 +33,8 @@ int64_t pipeline_next_ms(const pipeline_t *p);
 void pipeline_drain(pipeline_t *p);
 /* Asks every child to log what it has in flight. */
 void pipeline_dump(pipeline_t *p);
+/* Asks every child to read its configuration again. */
+void pipeline_reload(pipeline_t *p);
 /* Ends every child at once; when called again, without letting it close its files. */
 void pipeline_kill(pipeline_t *p);
 

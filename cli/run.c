@@ -5,6 +5,7 @@
 #include "common/runtime/log.h"
 #include "common/runtime/signals.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +31,20 @@ struct run {
 static struct {
     int fd;
     bool hangup_ignored; /* started by nohup: a signalfd gets it all the same */
+    bool on_terminal;    /* when it was started */
 } signals = {.fd = -1};
+
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
 
 int run_signals(void)
 {
+    signals.on_terminal = has_terminal();
     struct sigaction hangup;
     signals.hangup_ignored = sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
     signals.fd = signals_open();
@@ -82,7 +93,10 @@ static void take_signal(run_t *r, signals_event_t event)
 {
     switch (event) {
     case SIGNALS_RELOAD:
-        if (!signals.hangup_ignored)
+        /* One signal for two things: the terminal is gone, or somebody has edited the configuration. */
+        if (!signals.on_terminal || has_terminal())
+            pipeline_reload(r->pipeline);
+        else if (!signals.hangup_ignored)
             stop(r);
         break;
     case SIGNALS_STOP:

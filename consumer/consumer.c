@@ -124,6 +124,26 @@ bool consumer_drained(consumer_t *c)
 
 /* --- the loop --- */
 
+static int check_options(void *arg, const config_t *fresh)
+{
+    consumer_options_t options;
+    (void)arg;
+    return options_read(fresh, &options);
+}
+
+static void reload(consumer_t *c)
+{
+    consumer_options_t now, *o = &c->options;
+    if (config_reload(c->config, check_options, NULL) <= 0 || options_read(c->config, &now) != 0)
+        return;
+    o->gather = now.gather;
+    o->window_max = now.window_max;
+    o->drain_ms = now.drain_ms;
+    o->log_messages = now.log_messages;
+    gather_limits(c->gather, &o->gather);
+    upstream_options(c->upstream, o->window_max, o->log_messages);
+}
+
 /* False: stop at once. */
 static bool take_signals(consumer_t *c)
 {
@@ -141,6 +161,8 @@ static bool take_signals(consumer_t *c)
             report_dump(c);
             break;
         case SIGNALS_RELOAD:
+            reload(c);
+            break;
         case SIGNALS_CHILD:
             break;
         }

@@ -11,6 +11,7 @@
 
 typedef struct {
     consumer_options_t options;
+    config_t *config; /* for SIGHUP; set once it is open */
     loop_t loop;
     int signals;
     int signals_item;

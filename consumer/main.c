@@ -9,11 +9,12 @@
 
 enum { EXIT_USAGE = 2 };
 
-static int run(const consumer_options_t *options, int signals)
+static int run(const consumer_options_t *options, config_t *config, int signals)
 {
     static consumer_t consumer;
     int code = EXIT_FAILURE;
     if (consumer_open(&consumer, options, signals) == 0) {
+        consumer.config = config;
         code = consumer_run(&consumer);
         report_end(&consumer);
     }
@@ -42,7 +43,7 @@ int main(int argc, char **argv)
     consumer_options_t options;
     int code = EXIT_USAGE;
     if (options_read(config, &options) == 0)
-        code = loaded == CONFIG_CHECK ? EXIT_SUCCESS : run(&options, signals);
+        code = loaded == CONFIG_CHECK ? EXIT_SUCCESS : run(&options, config, signals);
     config_destroy(&config);
     return code;
 }

@@ -428,6 +428,12 @@ void upstream_counts(const upstream_t *u, upstream_counts_t *ret)
     dialer_counts(u->dialer, &ret->dialer);
 }
 
+void upstream_options(upstream_t *u, uint32_t window_max, bool log_messages)
+{
+    u->options.window_max = window_max;
+    u->options.log_messages = log_messages;
+}
+
 int upstream_open(upstream_t **ret, const upstream_options_t *o, char *why)
 {
     upstream_t *u = calloc(1, sizeof *u);

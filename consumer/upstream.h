@@ -36,6 +36,8 @@ int upstream_open(upstream_t **ret, const upstream_options_t *o, char *why);
 /* BYE to the publishers; what is held is given to others. */
 void upstream_close(upstream_t **u, int linger_ms);
 void upstream_receive(upstream_t *u);
+/* Other values from now on; a window that became smaller takes nothing back. */
+void upstream_options(upstream_t *u, uint32_t window_max, bool log_messages);
 void upstream_tick(upstream_t *u);
 /* 0, or -ENOMEM: what is to be told can't be any more. */
 int upstream_flush(upstream_t *u);

@@ -21,7 +21,7 @@ static int run_idle(const settings_t *settings, const config_t *config, int sign
     return EXIT_FAILED;
 }
 
-static int run(const settings_t *settings, int signals_fd)
+static int run(const settings_t *settings, config_t *config, int signals_fd)
 {
     char why[WHY_BYTES] = "";
     publisher_t *publisher = NULL;
@@ -29,6 +29,7 @@ static int run(const settings_t *settings, int signals_fd)
         log_error("%s", why);
         return EXIT_FAILED;
     }
+    publisher->config = config;
     int code = publisher_run(publisher);
     return publisher_close(&publisher) < 0 ? EXIT_FAILED : code;
 }
@@ -61,7 +62,7 @@ int main(int argc, char **argv)
          * opening the outbox says why. */
         if (!config_given(config, "outbox"))
             folder_make_for(settings.outbox);
-        code = run(&settings, signals_fd);
+        code = run(&settings, config, signals_fd);
     }
     config_destroy(&config);
     return code;

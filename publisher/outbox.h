@@ -129,6 +129,8 @@ uint64_t outbox_dead(const outbox_t *o);
 uint64_t outbox_died(const outbox_t *o);
 /* Room for more: false when outbox-max is reached or the disk was full and no probe has succeeded since. */
 bool outbox_has_room(outbox_t *o);
+/* Another outbox-max from now on. */
+void outbox_limit(outbox_t *o, int64_t max_bytes);
 /* Housekeeping while idle: small checkpoints. Returns at once when there is nothing to do. 0, or -EIO when
  * the disk has failed, now or in a read before: nothing will be committed any more. */
 int outbox_idle(outbox_t *o);

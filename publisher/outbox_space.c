@@ -100,6 +100,11 @@ static void probe(outbox_t *o)
     o->full = !is_safe(o);
 }
 
+void outbox_limit(outbox_t *o, int64_t max_bytes)
+{
+    o->bytes_max = max_bytes;
+}
+
 bool outbox_has_room(outbox_t *o)
 {
     if (o->full)

@@ -26,18 +26,64 @@ enum {
 
 /* --- signals and the end --- */
 
+static void log_insert(void *arg, const round_insert_t *insert, const void *bytes)
+{
+    const publisher_t *p = arg;
+    char text[MESSAGE_ID_TEXT];
+    body_t body;
+    message_id_t id = {.stream = p->consumers.stream, .seq = insert->id & SEQ_MAX};
+    if (body_parse(bytes, insert->len, &body) < 0)
+        return;
+    message_id_format(id, text);
+    log_info("Published %s %.*s", text, (int)body.host_len, body.host);
+}
+
 static void begin_drain(publisher_t *p)
 {
     delivery_gauges_t d;
     delivery_gauges(p->delivery, &d);
     log_info("stopping: %u messages are out, waiting at most %lld ms for them", d.leased,
-             (long long)p->settings->drain_ms);
+             (long long)p->settings.drain_ms);
     p->draining = true;
     p->drain_out = d.leased;
     p->drain_settled = p->round.counts.acked + report_died(p);
-    p->drain_until_ms = p->loop.now_ms + p->settings->drain_ms;
+    p->drain_until_ms = p->loop.now_ms + p->settings.drain_ms;
     clients_refuse(&p->clients, "the publisher is stopping", true);
     sources_stop(&p->sources);
+}
+
+static int check_settings(void *arg, const config_t *fresh)
+{
+    settings_t settings;
+    (void)arg;
+    return settings_read(&settings, fresh);
+}
+
+static void show_messages(publisher_t *p)
+{
+    p->round.inserted = p->settings.log_messages ? log_insert : NULL;
+    p->round.arg = p;
+}
+
+/* The ack deadline is not among these: first deadlines are a FIFO, for all of them are as long. */
+static void reload(publisher_t *p)
+{
+    settings_t now, *s = &p->settings;
+    if (config_reload(p->config, check_settings, NULL) <= 0 || settings_read(&now, p->config) < 0)
+        return;
+    bool other_rate = s->rate_random != now.rate_random || s->rate < now.rate || s->rate > now.rate;
+    s->limits.lease_cap_ms = now.limits.lease_cap_ms;
+    s->limits.max_deliveries = now.limits.max_deliveries;
+    s->outbox_max = now.outbox_max;
+    s->drain_ms = now.drain_ms;
+    s->log_messages = now.log_messages;
+    s->rate_random = now.rate_random;
+    s->rate = now.rate;
+    delivery_limits(p->delivery, s->limits.lease_cap_ms, s->limits.max_deliveries);
+    outbox_limit(p->outbox, s->outbox_max);
+    show_messages(p);
+    if (other_rate)
+        sources_rate(&p->sources, clock_us());
 }
 
 static void take_signals(publisher_t *p)
@@ -56,7 +102,7 @@ static void take_signals(publisher_t *p)
             report_dump(p);
             break;
         case SIGNALS_RELOAD:
-            log_info("SIGHUP is ignored: the configuration is read at the start only");
+            reload(p);
             break;
         case SIGNALS_CHILD:
         case SIGNALS_NONE:
@@ -73,7 +119,7 @@ static void look_for_end(publisher_t *p)
         p->done |= (d.leased == 0 && p->all_in && !p->stuck) || p->loop.now_ms >= p->drain_until_ms;
         return;
     }
-    if (p->settings->stay || !sources_finished(&p->sources) || outbox_living(p->outbox) > 0)
+    if (p->settings.stay || !sources_finished(&p->sources) || outbox_living(p->outbox) > 0)
         return;
     p->done = true;
     p->exit_code = report_died(p) > 0 || p->sources.refused > 0 || sources_failed(&p->sources) ? 1 : 0;
@@ -155,7 +201,7 @@ static void show_progress(publisher_t *p, bool final)
     const round_counts_t *c = &p->round.counts;
     uint64_t died = report_died(p), sum = c->published + c->acked + died;
     /* Lines are for what has changed: a publisher that waits for clients says nothing. */
-    if (!p->settings->progress || (!p->progress.bar && sum == p->shown))
+    if (!p->settings.progress || (!p->progress.bar && sum == p->shown))
         return;
     int64_t last_ms = p->progress.last_ms;
     progress_show(&p->progress, c->published, c->acked, died, p->loop.now_ms, final);
@@ -173,7 +219,7 @@ static void tell_room(publisher_t *p)
     outbox_gauges(p->outbox, &g);
     if (room)
         log_limited(LOG_INFO, "there is room for new messages again");
-    else if (g.bytes >= p->settings->outbox_max)
+    else if (g.bytes >= p->settings.outbox_max)
         log_limited(LOG_WARN, "no new messages are taken: the outbox has %lld bytes", (long long)g.bytes);
     else
         log_limited(LOG_WARN, "no new messages are taken: the disk of the outbox is full");
@@ -268,21 +314,9 @@ static char *status(void *arg)
     return report_status(arg);
 }
 
-static void log_insert(void *arg, const round_insert_t *insert, const void *bytes)
-{
-    const publisher_t *p = arg;
-    char text[MESSAGE_ID_TEXT];
-    body_t body;
-    message_id_t id = {.stream = p->consumers.stream, .seq = insert->id & SEQ_MAX};
-    if (body_parse(bytes, insert->len, &body) < 0)
-        return;
-    message_id_format(id, text);
-    log_info("Published %s %.*s", text, (int)body.host_len, body.host);
-}
-
 static int open_parts(publisher_t *p, char *why)
 {
-    const settings_t *s = p->settings;
+    const settings_t *s = &p->settings;
     int r = outbox_open(&p->outbox, s->outbox, s->legs, s->legs_count, s->outbox_max, why);
     if (r < 0)
         return r;
@@ -308,10 +342,7 @@ static int open_parts(publisher_t *p, char *why)
         return r;
     p->round.label = consumers_label;
     p->round.label_arg = &p->consumers;
-    if (s->log_messages) {
-        p->round.inserted = log_insert;
-        p->round.arg = p;
-    }
+    show_messages(p);
     const char *const pairs[] = {"listen", server_endpoint(p->consumers.server), "clients",
                                  server_endpoint(p->clients.server), NULL};
     r = announce_write(s->announce, pairs);
@@ -328,7 +359,7 @@ int publisher_open(publisher_t **ret, const settings_t *settings, int signals_fd
         return -ENOMEM;
     }
     loop_init(&p->loop);
-    p->settings = settings;
+    p->settings = *settings;
     p->sources.item = -1;
     p->signals_fd = signals_fd;
     p->signals_item = loop_add_fd(&p->loop, signals_fd);

@@ -9,7 +9,8 @@
 #include "publisher/sources.h"
 
 typedef struct {
-    const settings_t *settings;
+    settings_t settings;
+    config_t *config; /* for SIGHUP; set once it is open */
     loop_t loop;
     int signals_fd, signals_item;
     outbox_t *outbox;
@@ -40,7 +41,7 @@ typedef struct {
     int exit_code;
 } publisher_t;
 
-/* 0, or -errno with `why` (WHY_BYTES). Settings are the caller's and outlive it. */
+/* 0, or -errno with `why` (WHY_BYTES). Strings of the settings are the caller's and outlive it. */
 int publisher_open(publisher_t **ret, const settings_t *settings, int signals_fd, char *why);
 /* Runs until everything is done or a signal says so; the exit code. */
 int publisher_run(publisher_t *p);

@@ -48,9 +48,9 @@ static void fill_memory(const publisher_t *p, metrics_t *m)
     metrics_int(m, d.limbo, "limbo");
     metrics_int(m, d.suspects, "suspects");
     metrics_int(m, d.total, "window");
-    metrics_int(m, p->settings->limits.table_max, "window_max");
-    metrics_int(m, p->settings->limits.ready_max, "ready_max");
-    metrics_int(m, p->settings->limits.parked_max, "parked_max");
+    metrics_int(m, p->settings.limits.table_max, "window_max");
+    metrics_int(m, p->settings.limits.ready_max, "ready_max");
+    metrics_int(m, p->settings.limits.parked_max, "parked_max");
     metrics_int(m, (int64_t)d.left, "parked_on_disk");
     metrics_int(m, (int64_t)consumers, "consumers");
     metrics_int(m, (int64_t)credit, "credit");
@@ -87,7 +87,7 @@ static void fill_status(const publisher_t *p, metrics_t *m)
     metrics_int(m, (int64_t)report_died(p), "died");
     metrics_int(m, (int64_t)p->round.counts.redriven, "redriven");
     metrics_int(m, (int64_t)p->round.counts.purged, "purged");
-    metrics_int(m, p->settings->outbox_max, "outbox_max_bytes");
+    metrics_int(m, p->settings.outbox_max, "outbox_max_bytes");
     metrics_int(m, !p->had_room, "outbox_full");
     fill_memory(p, m);
     metrics_real(m, rate_per_s(&p->published_rate), "rate.published");
@@ -209,9 +209,9 @@ static void print_json(const publisher_t *p, const end_t *e)
 void report_end(publisher_t *p)
 {
     end_t e = end_of(p);
-    if (p->settings->report == REPORT_JSON)
+    if (p->settings.report == REPORT_JSON)
         print_json(p, &e);
-    if (p->settings->report == REPORT_TEXT)
+    if (p->settings.report == REPORT_TEXT)
         printf("%llu published, %llu acked, %llu dead, %llu in the outbox, %llu refused; %llu redelivered, "
                "%llu extended\n%.1f s, %.0f a second; latency p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
                (unsigned long long)e.published, (unsigned long long)e.acked, (unsigned long long)e.dead,

@@ -40,7 +40,8 @@ static const config_option_t options[] = {
      .argument = "R|random",
      .help =
          "of the load: R a second, or a random wait of up to a second before each; without it as fast as it "
-         "goes"},
+         "goes",
+     .reloads = true},
     {.name = "size",
      .type = CONFIG_SIZE,
      .fallback = "0",
@@ -89,14 +90,16 @@ static const config_option_t options[] = {
      .fallback = "1h",
      .argument = "TIME",
      .max = DURATION_MS_MAX,
-     .help = "a delivery is not extended for longer in total"},
+     .help = "a delivery is not extended for longer in total",
+     .reloads = true},
     {.name = "max-deliveries",
      .type = CONFIG_INT,
      .fallback = "5",
      .argument = "N",
      .min = 1,
      .max = UINT32_MAX - 1,
-     .help = "lost deliveries before a message is a dead letter"},
+     .help = "lost deliveries before a message is a dead letter",
+     .reloads = true},
     {.name = "batch",
      .type = CONFIG_INT,
      .fallback = "1024",
@@ -124,13 +127,15 @@ static const config_option_t options[] = {
      .argument = "BYTES",
      .min = 1 << 20,
      .max = INT64_MAX,
-     .help = "clients are refused and loads wait when the outbox has this size"},
+     .help = "clients are refused and loads wait when the outbox has this size",
+     .reloads = true},
     {.name = "drain-timeout",
      .type = CONFIG_DURATION,
      .fallback = "10s",
      .argument = "TIME",
      .max = DURATION_MS_MAX,
-     .help = "after a signal, wait so long for what is out"},
+     .help = "after a signal, wait so long for what is out",
+     .reloads = true},
     {.name = "inspect",
      .type = CONFIG_FLAG,
      .fallback = "false",
@@ -140,7 +145,11 @@ static const config_option_t options[] = {
      .fallback = "false",
      .help =
          "only serve clients the outbox's dead letters, until it is stopped; no publisher may run over it"},
-    {.name = "log-messages", .type = CONFIG_FLAG, .fallback = "false", .help = "a log line for each message"},
+    {.name = "log-messages",
+     .type = CONFIG_FLAG,
+     .fallback = "false",
+     .help = "a log line for each message",
+     .reloads = true},
 };
 
 const config_program_t publisher_program = {
@@ -156,12 +165,6 @@ const config_program_t publisher_program = {
     .options_count = sizeof options / sizeof options[0],
 };
 
-static int tell(const config_t *c, const char *name, const char *why)
-{
-    fprintf(stderr, "mandrill-publisher: %s: %s\n", config_origin(c, name), why);
-    return -EINVAL;
-}
-
 /* On the command line it is a mistake; in a file that several programs share it is not meant for us. */
 static bool is_flag(const config_t *c, const char *name)
 {
@@ -175,17 +178,17 @@ static int read_load(settings_t *s, const config_t *c)
     if (load && strcmp(load, "forever") == 0)
         s->load = LOAD_FOREVER;
     else if (load && (config_parse_int(load, &n) < 0 || n < 1))
-        return tell(c, "load", "expected a number of messages from 1, or forever");
+        return config_refuse(c, "load", "expected a number of messages from 1, or forever");
     else if (load)
         s->load = (uint64_t)n;
     if (rate && strcmp(rate, "random") == 0)
         s->rate_random = true;
     else if (rate && (config_parse_real(rate, &s->rate) < 0 || !(s->rate > 0 && s->rate <= 1e9)))
-        return tell(c, "rate", "expected messages a second (above 0), or random");
+        return config_refuse(c, "rate", "expected messages a second (above 0), or random");
     if (!load && is_flag(c, "rate"))
-        return tell(c, "rate", "goes with --load only");
+        return config_refuse(c, "rate", "goes with --load only");
     if (!load && is_flag(c, "size"))
-        return tell(c, "size", "goes with --load only");
+        return config_refuse(c, "size", "goes with --load only");
     return 0;
 }
 
@@ -194,15 +197,15 @@ static int read_from(settings_t *s, const config_t *c)
     s->from = config_text(c, "from");
     s->load_id = config_text(c, "load-id");
     if (s->from && s->load > 0)
-        return tell(c, "from", "--load and --from do not go together");
+        return config_refuse(c, "from", "--load and --from do not go together");
     if (!s->load_id)
         return 0;
     if (!s->from && s->load == 0)
-        return tell(c, "load-id", "goes with --load or --from FILE");
+        return config_refuse(c, "load-id", "goes with --load or --from FILE");
     if (s->from && strcmp(s->from, "-") == 0)
-        return tell(c, "load-id", "standard input cannot be read again: no position is kept for it");
+        return config_refuse(c, "load-id", "standard input cannot be read again: no position is kept for it");
     if (strlen(s->load_id) < 1 || strlen(s->load_id) > 200)
-        return tell(c, "load-id", "expected 1 to 200 bytes");
+        return config_refuse(c, "load-id", "expected 1 to 200 bytes");
     return 0;
 }
 
@@ -233,12 +236,12 @@ static int read_size(settings_t *s, const config_t *c)
     buffer_init(&body);
     /* Also the check of the domain: the host must not get too long. */
     if (body_make("cattle-0000", 11, s->domain, clock_wall_ms(), 1, &body, why) < 0) {
-        r = tell(c, "domain", why);
+        r = config_refuse(c, "domain", why);
     } else if (size > 0) {
         snprintf(why, sizeof why, "a body with this domain takes %zu bytes at least", body.len);
         s->pad = fit_pad(s->domain, size, &body);
         if (s->pad == 0)
-            r = tell(c, "size", why);
+            r = config_refuse(c, "size", why);
     }
     buffer_done(&body);
     return r;
@@ -250,8 +253,8 @@ static int read_endpoints(settings_t *s, const config_t *c)
     s->listen = config_text(c, "listen");
     s->clients = config_text(c, "clients");
     if (endpoint_check(s->listen, why) < 0)
-        return tell(c, "listen", why);
-    return endpoint_check(s->clients, why) < 0 ? tell(c, "clients", why) : 0;
+        return config_refuse(c, "listen", why);
+    return endpoint_check(s->clients, why) < 0 ? config_refuse(c, "clients", why) : 0;
 }
 
 static int read_legs(settings_t *s, const config_t *c)
@@ -259,16 +262,16 @@ static int read_legs(settings_t *s, const config_t *c)
     char why[WHY_BYTES];
     s->legs_count = config_list(c, "legs", &s->legs);
     if (s->legs_count < 1 || s->legs_count > LEGS_MAX)
-        return tell(c, "legs", "expected 1 to 8 names");
+        return config_refuse(c, "legs", "expected 1 to 8 names");
     for (size_t i = 0; i < s->legs_count; i++) {
         for (size_t k = 0; k < i; k++)
             if (strcmp(s->legs[i], s->legs[k]) == 0)
-                return tell(c, "legs", "a name stands twice");
+                return config_refuse(c, "legs", "a name stands twice");
         if (name_check(s->legs[i], strlen(s->legs[i])) < 0) {
             char shown[64];
             snprintf(why, sizeof why, "\"%s\" is no name of a leg: [a-z][a-z0-9-]{0,31}",
                      text_escape(s->legs[i], strlen(s->legs[i]), shown, sizeof shown));
-            return tell(c, "legs", why);
+            return config_refuse(c, "legs", why);
         }
     }
     return 0;
@@ -279,7 +282,7 @@ static int read_idle(const config_t *c)
     static const char *const others[] = {"inspect", "load", "from", "stay"};
     for (size_t i = 0; config_flag(c, "maintain") && i < sizeof others / sizeof others[0]; i++)
         if (is_flag(c, others[i]))
-            return tell(c, others[i], "does not go with --maintain");
+            return config_refuse(c, others[i], "does not go with --maintain");
     return 0;
 }
 

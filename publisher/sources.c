@@ -297,6 +297,12 @@ int sources_open(sources_t *s, const settings_t *settings, outbox_t *outbox, del
     return r;
 }
 
+void sources_rate(sources_t *s, int64_t now_us)
+{
+    s->rate_us = s->random_due_us = now_us;
+    s->rate_position = s->position;
+}
+
 void sources_close(sources_t *s)
 {
     if (s->item >= 0)

@@ -51,6 +51,8 @@ void sources_close(sources_t *s);
 void sources_fill(sources_t *s, bool in_order);
 void sources_committed(sources_t *s);
 void sources_undone(sources_t *s);
+/* The settings have another rate: it counts from here. */
+void sources_rate(sources_t *s, int64_t now_us);
 /* Nothing more is taken. */
 void sources_stop(sources_t *s);
 /* When the next message of a load is due; INT64_MAX: something else will wake the loop, or never. */

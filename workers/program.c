@@ -48,7 +48,8 @@ static const config_option_t own_options[] = {
      .type = CONFIG_DURATION,
      .fallback = "10s",
      .argument = "TIME",
-     .help = "how long to finish what is in flight after SIGTERM"},
+     .help = "how long to finish what is in flight after SIGTERM",
+     .reloads = true},
     {.name = "report",
      .type = CONFIG_TEXT,
      .fallback = "text",
@@ -58,7 +59,11 @@ static const config_option_t own_options[] = {
      .type = CONFIG_TEXT,
      .argument = "FILE",
      .help = "write ready=1 here when connected"},
-    {.name = "log-messages", .type = CONFIG_FLAG, .fallback = "false", .help = "a log line for each message"},
+    {.name = "log-messages",
+     .type = CONFIG_FLAG,
+     .fallback = "false",
+     .help = "a log line for each message",
+     .reloads = true},
 };
 
 typedef struct {
@@ -109,9 +114,9 @@ static int check_foreign_flags(const config_t *c, const worker_kind_t *chosen)
         for (size_t n = 0; k != chosen && n < k->options_count; n++) {
             const char *name = k->options[n].name;
             if (config_given(c, name) && strncmp(config_origin(c, name), "--", 2) == 0) {
-                fprintf(stderr, "mandrill-worker: --%s is an option of --kind %s, not of %s\n", name, k->name,
-                        chosen->name);
-                return -EINVAL;
+                char why[WHY_BYTES];
+                snprintf(why, sizeof why, "is an option of --kind %s, not of %s", k->name, chosen->name);
+                return config_refuse(c, name, why);
             }
         }
     }
@@ -125,8 +130,7 @@ static int check_consumers(const config_t *c)
     char why[WHY_BYTES];
     for (size_t i = 0; i < n; i++) {
         if (endpoint_check(endpoints[i], why) != 0) {
-            fprintf(stderr, "mandrill-worker: %s: %s\n", config_origin(c, "consumer"), why);
-            return -EINVAL;
+            return config_refuse(c, "consumer", why);
         }
     }
     return 0;
@@ -142,11 +146,10 @@ static int check_name(const config_t *c)
         good = name[i] > ' ' && name[i] <= '~';
     if (good)
         return 0;
-    char shown[LABEL_BYTES_MAX * 2];
-    fprintf(stderr,
-            "mandrill-worker: %s: '%s' is no name; expected 1 to %d printable ASCII characters, no space\n",
-            config_origin(c, "name"), text_escape(name, len, shown, sizeof shown), LABEL_BYTES_MAX);
-    return -EINVAL;
+    char shown[LABEL_BYTES_MAX * 2], why[WHY_BYTES];
+    snprintf(why, sizeof why, "'%.80s' is no name; expected 1 to %d printable ASCII characters, no space",
+             text_escape(name, len, shown, sizeof shown), LABEL_BYTES_MAX);
+    return config_refuse(c, "name", why);
 }
 
 /* The chosen kind, or NULL when something is wrong and has been told. */
@@ -154,7 +157,9 @@ static const worker_kind_t *check_usage(const config_t *c, const char *kinds)
 {
     const char *name = config_text(c, "kind");
     if (name == NULL) {
-        fprintf(stderr, "mandrill-worker: --kind is missing; one of %s\n", kinds);
+        char why[KINDS_TEXT];
+        snprintf(why, sizeof why, "is missing; one of %s", kinds);
+        config_refuse(c, "kind", why);
         return NULL;
     }
     const worker_kind_t *kind = find_kind(name);
@@ -162,8 +167,9 @@ static const worker_kind_t *check_usage(const config_t *c, const char *kinds)
         return NULL;
     if (kind->executor == EXECUTOR_THREADS && config_given(c, "slots") &&
         config_int(c, "slots") > THREADS_MAX) {
-        fprintf(stderr, "mandrill-worker: %s: at most %d, each is a thread of its own\n",
-                config_origin(c, "slots"), THREADS_MAX);
+        char why[WHY_BYTES];
+        snprintf(why, sizeof why, "at most %d, each is a thread of its own", THREADS_MAX);
+        config_refuse(c, "slots", why);
         return NULL;
     }
     return kind;
@@ -184,16 +190,54 @@ static void fill_options(runtime_options_t *o, const config_t *c, const worker_k
     o->consumers_count = config_list(c, "consumer", &o->consumers);
 }
 
-static int run(const config_t *c, const worker_kind_t *kind, bool check, int signals, bool *ret_stuck)
+/* For SIGHUP. */
+typedef struct {
+    config_t *config;
+    const char *kinds;
+    void *self; /* the kind's */
+} reloading_t;
+
+static int check_again(void *arg, const config_t *fresh)
+{
+    const reloading_t *r = arg;
+    const worker_kind_t *kind = check_usage(fresh, r->kinds);
+    char why[WHY_BYTES] = "";
+    if (kind == NULL)
+        return -EINVAL;
+    /* Another kind is for the next start. */
+    if (kind->reload == NULL || strcmp(kind->name, config_text(r->config, "kind")) != 0)
+        return 0;
+    const int error = kind->reload(r->self, fresh, true, why);
+    if (error != 0)
+        log_error("configuration: %s", why);
+    return error;
+}
+
+static void reload(void *arg, runtime_options_t *o)
+{
+    reloading_t *r = arg;
+    char why[WHY_BYTES];
+    if (config_reload(r->config, check_again, r) <= 0)
+        return;
+    o->drain_ms = config_int(r->config, "drain-timeout");
+    o->log_messages = config_flag(r->config, "log-messages");
+    if (o->kind->reload != NULL)
+        o->kind->reload(o->self, r->config, false, why);
+}
+
+static int run(config_t *c, const worker_kind_t *kind, const char *kinds, bool check, int signals,
+               bool *ret_stuck)
 {
     char why[WHY_BYTES] = "";
-    runtime_options_t options = {0};
+    reloading_t reloading = {.config = c, .kinds = kinds};
+    runtime_options_t options = {.reload = reload, .reload_arg = &reloading};
     fill_options(&options, c, kind);
     const int error = kind->open(&options.self, c, check, why);
     if (error != 0) {
         fprintf(stderr, "mandrill-worker: %s\n", why);
         return error == -ERANGE ? EXIT_USAGE : EXIT_FAILURE;
     }
+    reloading.self = options.self;
     int code = check ? EXIT_SUCCESS : runtime_run(&options, signals, ret_stuck);
     if (*ret_stuck)
         return code;
@@ -242,7 +286,7 @@ int worker_main(int argc, char **argv)
         log_level_t level = LOG_INFO;
         log_level_parse(config_text(config, "log-level"), &level);
         open_log(config, kind, level);
-        code = run(config, kind, loaded == CONFIG_CHECK, signals, &stuck);
+        code = run(config, kind, table.kinds, loaded == CONFIG_CHECK, signals, &stuck);
     }
     /* exit() would take locks and run handlers under the feet of the thread that is still at work. What was
      * to be said has been said. */

@@ -118,6 +118,9 @@ static bool take_signals(runtime_t *rt)
             dump(rt);
             break;
         case SIGNALS_RELOAD:
+            if (rt->options.reload != NULL)
+                rt->options.reload(rt->options.reload_arg, &rt->options);
+            break;
         case SIGNALS_CHILD:
             break;
         }

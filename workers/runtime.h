@@ -5,7 +5,7 @@
 
 #include "workers/worker.h"
 
-typedef struct {
+typedef struct runtime_options {
     const worker_kind_t *kind;
     void *self;           /* the kind's; stays the caller's, but see runtime_run */
     uint32_t slots;       /* tasks at work at once; batch: of one batch */
@@ -17,6 +17,9 @@ typedef struct {
     bool log_messages;
     const char *const *consumers;
     size_t consumers_count;
+    /* SIGHUP: changes what may change of these, and the kind's; NULL: nothing does. */
+    void (*reload)(void *arg, struct runtime_options *options);
+    void *reload_arg;
 } runtime_options_t;
 
 /* Works until it is told to stop by a signal, or cannot go on. Returns the exit code. *ret_stuck: a thread is

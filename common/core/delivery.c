@@ -9,6 +9,13 @@
  * that it names, or what it reports is lost. */
 enum { RESERVE_DIVISOR = 16 };
 
+void delivery_limits(delivery_t *d, int64_t lease_cap_ms, uint32_t max_deliveries)
+{
+    /* What an entry can count: 49 days. */
+    d->limits.lease_cap_ms = lease_cap_ms < UINT32_MAX ? lease_cap_ms : UINT32_MAX;
+    d->limits.max_deliveries = max_deliveries;
+}
+
 delivery_t *delivery_new(const delivery_limits_t *limits, uint32_t epoch)
 {
     assert(limits->table_max > 0 && limits->table_max < FIFO_OUT && epoch > 0);
@@ -17,9 +24,7 @@ delivery_t *delivery_new(const delivery_limits_t *limits, uint32_t epoch)
         return NULL;
     }
     d->limits = *limits;
-    if (d->limits.lease_cap_ms > UINT32_MAX) {
-        d->limits.lease_cap_ms = UINT32_MAX; /* what an entry can count: 49 days */
-    }
+    delivery_limits(d, limits->lease_cap_ms, limits->max_deliveries);
     d->epoch = epoch;
     if (table_init(d) < 0) {
         delivery_destroy(&d);

@@ -120,6 +120,8 @@ typedef struct delivery delivery_t;
 
 delivery_t *delivery_new(const delivery_limits_t *limits, uint32_t epoch);
 void delivery_destroy(delivery_t **d);
+/* From now on, also for what is there: a message that has lost more leases than may be dies with the next. */
+void delivery_limits(delivery_t *d, int64_t lease_cap_ms, uint32_t max_deliveries);
 
 /* How many more messages may be added with a body now. A sixteenth of the table is left out of it: room for
  * those that steps name, which come without a body. */

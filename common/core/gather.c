@@ -28,6 +28,13 @@ const gather_policy_t *gather_policy_of(const gather_t *g, uint32_t leg)
     return &g->policies[leg];
 }
 
+void gather_limits(gather_t *g, const gather_limits_t *limits)
+{
+    g->limits = *limits;
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        gather_policy(g, leg, &limits->policy);
+}
+
 /* --- messages --- */
 
 /* The tries that failed elsewhere count here too. A leg that has none left has ended before it begins: so

@@ -111,6 +111,10 @@ void gather_destroy(gather_t **ref);
 void gather_policy(gather_t *g, uint32_t leg, const gather_policy_t *policy);
 const gather_policy_t *gather_policy_of(const gather_t *g, uint32_t leg);
 
+/* All but the seed, and for every leg. Messages that are held keep room, however few may be held now; what is
+ * due by the times that were in force stays due then. */
+void gather_limits(gather_t *g, const gather_limits_t *limits);
+
 /* 1: new. 0: held already: a newer token is taken, with the source that brings it, and the legs that are
  * still open; nothing runs twice. -ENOSPC: full (the publisher broke its credit). -ENOMEM. */
 int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms);

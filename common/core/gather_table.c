@@ -47,9 +47,7 @@ gather_t *gather_new(const gather_limits_t *limits)
     gather_t *g = calloc(1, sizeof *g);
     if (g == NULL)
         return NULL;
-    g->limits = *limits;
-    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
-        gather_policy(g, leg, &limits->policy);
+    gather_limits(g, limits);
     g->whos = calloc(WHO_MAX, sizeof *g->whos);
     g->random = limits->seed;
     g->generation = (uint32_t)random_next(&g->random) & GENERATION_MASK;

@@ -79,7 +79,7 @@ bool config_flag(const config_t *c, const char *name);
 bool config_given(const config_t *c, const char *name); /* by flag, environment or file */
 size_t config_list(const config_t *c, const char *name, const char *const **ret);
 size_t config_arguments(const config_t *c, const char *const **ret);
-/* "--ack-deadline", "MANDRILL_ACK_DEADLINE" or "file.zpl: ack-deadline": for errors found later. */
+/* "--ack-deadline", "MANDRILL_ACK_DEADLINE" or "file.zpl:3: ack-deadline": for errors found later. */
 const char *config_origin(const config_t *c, const char *name);
 /* For programs that start others, and for texts that hold numbers ("0..1000"): 0, -EINVAL, or -ERANGE for
  * what fits no int64 (double). Nothing may stand before or behind the value. */

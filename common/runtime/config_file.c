@@ -98,8 +98,8 @@ static int take_key(zpl_t *z, const char *key, const char *value)
         return 0;
     bool ours = z->scope == SCOPE_OURS;
     char origin[ORIGIN_MAX];
-    snprintf(origin, sizeof(origin), "%s: %s%s%s", z->path, ours ? c->program->section : "", ours ? "/" : "",
-             key);
+    snprintf(origin, sizeof(origin), "%s:%u: %s%s%s", z->path, z->line, ours ? c->program->section : "",
+             ours ? "/" : "", key);
     size_t i = config_find(c, key, strlen(key));
     if (i == c->count) {
         const char *near = config_nearest(c, key);

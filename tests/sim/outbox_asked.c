@@ -240,6 +240,11 @@ uint64_t outbox_died(const outbox_t *o)
     return outbox_dead(o);
 }
 
+void outbox_limit(outbox_t *o, int64_t max_bytes)
+{
+    o->bytes_max = max_bytes;
+}
+
 bool outbox_has_room(outbox_t *o)
 {
     if (o->full && clock_ms() >= o->probe_ms) {

@@ -99,9 +99,9 @@ static void test_top_level_and_section(void **state)
     assert_string_equal(list[2], "c");
     assert_int_equal(config_int(config, "ack-deadline"), 10000);
     char origin[sizeof(path) + 32];
-    snprintf(origin, sizeof(origin), "%s: publisher/listen", path);
+    snprintf(origin, sizeof(origin), "%s:10: publisher/listen", path);
     assert_string_equal(config_origin(config, "listen"), origin);
-    snprintf(origin, sizeof(origin), "%s: stay", path);
+    snprintf(origin, sizeof(origin), "%s:4: stay", path);
     assert_string_equal(config_origin(config, "stay"), origin);
 }
 

@@ -96,6 +96,26 @@ static void test_nack_and_release(void **state)
     delivery_destroy(&d);
 }
 
+static void test_other_limits_count_for_what_is_there(void **state)
+{
+    (void)state;
+    uint64_t token;
+    delivery_t *d = with_lease(&token);
+    delivery_limits(d, CAP_MS, 1);
+    assert_int_equal(delivery_expire(d, ACK_MS, 10), 1);
+    expect_change(d, 1, CHANGE_MARK, 0, 0, 1, 0, false);
+    commit(d, ACK_MS);
+    lease_one(d, 0, 1, ACK_MS);
+    assert_int_equal(delivery_expire(d, 2 * ACK_MS, 10), 1);
+    expect_change(d, 1, CHANGE_BURY, 0, 0, 2, 0, true);
+    delivery_rollback(d);
+    /* More than there were: it lives. */
+    delivery_limits(d, CAP_MS, DELIVERIES_MAX);
+    assert_int_equal(delivery_expire(d, 2 * ACK_MS, 10), 1);
+    expect_change(d, 1, CHANGE_MARK, 0, 0, 2, 0, false);
+    delivery_destroy(&d);
+}
+
 static void test_lost_leases_run_out(void **state)
 {
     (void)state;
@@ -274,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_extension_is_capped),
         cmocka_unit_test(test_nack_and_release),
         cmocka_unit_test(test_lost_leases_run_out),
+        cmocka_unit_test(test_other_limits_count_for_what_is_there),
         cmocka_unit_test(test_nacks_exhaust),
         cmocka_unit_test(test_expiry_skips_what_is_staged),
         cmocka_unit_test(test_expire_is_bounded),

@@ -209,6 +209,25 @@ static void test_policies_differ_by_leg_and_change(void **state)
     assert_int_equal(answer(g, 1, &save, OUTCOME_TRANSIENT, 0, 1000, true), TAKEN_BAD);
 }
 
+static void test_other_limits_count_for_what_is_held(void **state)
+{
+    gather_t *g = *state;
+    const gather_limits_t limits = {.messages_max = HELD,
+                                    .extend_ms = 2 * EXTEND_MS,
+                                    .extend_every_ms = 2 * EVERY_MS,
+                                    .report_after_ms = REPORT_MS,
+                                    .policy = {.max_tries = 1}};
+    deliver(g, 1, 50, BOTH, 0);
+    gather_limits(g, &limits);
+    /* The next extension was due by the old period, the one behind it is by the new. */
+    gather_step_t step = one_step(g, 0, EVERY_MS);
+    assert_int_equal(step.ms, 2 * EXTEND_MS);
+    gather_settled(g, step.slot, step.lease, false, STEP_KEPT);
+    assert_true(gather_steps_ms(g, 0) == 3 * EVERY_MS);
+    gather_task_t save = give(g, SAVE, 1);
+    assert_int_equal(answer(g, 1, &save, OUTCOME_TRANSIENT, 0, EVERY_MS, true), TAKEN_BAD);
+}
+
 /* --- bounds --- */
 
 static void test_not_ours_any_more_is_not_told(void **state)
@@ -319,6 +338,7 @@ int main(void)
         TEST(test_no_try_is_left),
         TEST(test_redelivered_with_the_tries_of_another),
         TEST(test_redelivered_with_fewer_tries),
+        TEST(test_other_limits_count_for_what_is_held),
         TEST(test_policies_differ_by_leg_and_change),
         TEST(test_not_ours_any_more_is_not_told),
         TEST(test_a_long_text_is_cut_between_characters),

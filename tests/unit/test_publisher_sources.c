@@ -161,6 +161,23 @@ static void a_slow_rate(void **state)
     assert_true(sources_finished(&s->sources));
 }
 
+static void another_rate_counts_from_its_change(void **state)
+{
+    sourced_t *s = *state;
+    s->settings.load = LOAD_FOREVER;
+    s->settings.rate = 0.5;
+    begin(s);
+    int64_t start_ms = s->w->now_ms;
+    assert_int_equal(turn_at(s, start_ms + 2000), 1);
+    s->settings.rate = 10;
+    sources_rate(&s->sources, (start_ms + 3000) * 1000);
+    assert_int_equal(turn_at(s, start_ms + 3000), 0);
+    assert_int_equal(sources_next_ms(&s->sources), start_ms + 3100);
+    assert_int_equal(turn_at(s, start_ms + 3099), 0);
+    assert_int_equal(turn_at(s, start_ms + 3100), 1);
+    assert_int_equal(turn_at(s, start_ms + 3300), 2);
+}
+
 static void random_waits_of_up_to_a_second(void **state)
 {
     sourced_t *s = *state;
@@ -341,6 +358,7 @@ int main(void)
         TEST(a_load_without_a_rate_stays_in_memory),
         TEST(a_rate_is_kept),
         TEST(a_slow_rate),
+        TEST(another_rate_counts_from_its_change),
         TEST(random_waits_of_up_to_a_second),
         TEST(a_load_waits_for_a_consumer),
         TEST(a_position_is_kept_with_the_messages),

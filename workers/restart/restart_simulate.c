@@ -27,14 +27,16 @@ static const config_option_t options[] = {
      .type = CONFIG_TEXT,
      .fallback = "0..1000",
      .argument = "MIN..MAX",
-     .help = "restart-simulate: how long a restart takes, in ms"},
+     .help = "restart-simulate: how long a restart takes, in ms",
+     .reloads = true},
     {.name = "fail",
      .type = CONFIG_REAL,
      .fallback = "0",
      .argument = "RATE",
      .min = 0,
      .max = 1,
-     .help = "restart-simulate: how many of the restarts fail, 0 to 1"},
+     .help = "restart-simulate: how many of the restarts fail, 0 to 1",
+     .reloads = true},
     {.name = "seed",
      .type = CONFIG_INT,
      .argument = "N",
@@ -69,10 +71,12 @@ static void simulate_close(void **self)
     *self = NULL;
 }
 
-static int simulate_open(void **ret_self, const config_t *config, bool check, char *why)
+/* Tasks that have been started end when they were to. */
+static int simulate_reload(void *self, const config_t *config, bool check, char *why)
 {
-    (void)check;
+    simulate_t *s = self;
     const char *range = config_text(config, "simulate");
+    const double rate = config_real(config, "fail");
     int64_t min_ms, max_ms;
     if (parse_range(range, &min_ms, &max_ms) != 0) {
         char shown[48];
@@ -82,6 +86,20 @@ static int simulate_open(void **ret_self, const config_t *config, bool check, ch
                  DELAY_MS_MAX);
         return -ERANGE;
     }
+    if (!check) {
+        s->min_ms = min_ms;
+        s->max_ms = max_ms;
+        s->fail_below = rate >= 1 ? UINT64_MAX : (uint64_t)(rate * RANDOMS);
+    }
+    return 0;
+}
+
+static int simulate_open(void **ret_self, const config_t *config, bool check, char *why)
+{
+    (void)check;
+    int error = simulate_reload(NULL, config, true, why);
+    if (error != 0)
+        return error;
     void *self = calloc(1, sizeof(simulate_t));
     simulate_t *s = self;
     if (s == NULL || heap_init(&s->due, TASKS_MIN) != 0 ||
@@ -90,10 +108,7 @@ static int simulate_open(void **ret_self, const config_t *config, bool check, ch
         snprintf(why, WHY_BYTES, "no memory");
         return -ENOMEM;
     }
-    s->min_ms = min_ms;
-    s->max_ms = max_ms;
-    const double rate = config_real(config, "fail");
-    s->fail_below = rate >= 1 ? UINT64_MAX : (uint64_t)(rate * RANDOMS);
+    simulate_reload(s, config, false, why);
     s->random = config_given(config, "seed") ? (uint64_t)config_int(config, "seed") : clock_random_id();
     *ret_self = self;
     return 0;
@@ -176,6 +191,7 @@ const worker_kind_t restart_simulate = {
     .options = options,
     .options_count = sizeof options / sizeof options[0],
     .open = simulate_open,
+    .reload = simulate_reload,
     .close = simulate_close,
     .start = simulate_start,
     .poll = simulate_poll,
