@@ -80,16 +80,17 @@ typedef struct {
     bool full;
 } reading_t;
 
-/* A delivery that brings tries along is read from disk when it goes out: memory does not hold them. */
-static bool has_tries(const outbox_row_t *row)
+/* A delivery that brings tries along is read from disk when it goes out: memory does not hold them. So is a
+ * suspect, which may wait for long: bodies of others need the room. */
+static bool goes_out_from_disk(const outbox_row_t *row)
 {
     static const uint8_t none[LEGS_MAX];
-    return memcmp(row->tries, none, sizeof none) != 0;
+    return row->deliveries >= SUSPECT_LOSSES || memcmp(row->tries, none, sizeof none) != 0;
 }
 
 static delivery_message_t message_of(const backlog_t *b, const outbox_row_t *row, int64_t now_ms)
 {
-    bool whole = row->body && !has_tries(row);
+    bool whole = row->body && !goes_out_from_disk(row);
     return (delivery_message_t){
         .id = row->id,
         .legs = row->legs,

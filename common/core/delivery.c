@@ -391,18 +391,18 @@ void delivery_untake(delivery_t *d, const delivery_item_t *items, size_t n)
     }
 }
 
-/* The id at the head of the list when it is the smaller one; 0 stands for none. */
-static uint64_t sooner_head(const delivery_t *d, const fifo_t *list, uint64_t head)
+/* The id at the head of the list when it is the greater one. */
+static uint64_t later_head(const delivery_t *d, const fifo_t *list, uint64_t head)
 {
     uint64_t id = list->first == FIFO_NONE ? 0 : d->entries[list->first].id;
-    return head == 0 || (id != 0 && id < head) ? id : head;
+    return id > head ? id : head;
 }
 
 uint64_t delivery_ready_head(const delivery_t *d)
 {
-    uint64_t head = sooner_head(d, &d->fresh, sooner_head(d, &d->returned, 0));
+    uint64_t head = later_head(d, &d->fresh, later_head(d, &d->returned, 0));
     for (unsigned level = 0; level < SUSPECT_LEVELS; level++) {
-        head = sooner_head(d, &d->suspects[level], head);
+        head = later_head(d, &d->suspects[level], head);
     }
     return head;
 }

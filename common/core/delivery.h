@@ -44,7 +44,7 @@ typedef struct {
     uint32_t parked_max;     /* that wait for longer than PARKED_SHORT_MS; 0: as many as there are */
 } delivery_limits_t;
 
-enum { PARKED_SHORT_MS = 1000, SUSPECT_LEVELS = 3 };
+enum { PARKED_SHORT_MS = 1000, SUSPECT_LOSSES = 2, SUSPECT_LEVELS = 3 };
 /* By level how many a session may have out: of messages with two lost leases, three, more. */
 extern const uint32_t suspects_max[SUSPECT_LEVELS];
 
@@ -161,7 +161,8 @@ void delivery_sent(delivery_t *d, const delivery_item_t *items, size_t n);
 /* The send failed: back to READY, in the old order. When items of one take come in several calls: the last
  * ones first. */
 void delivery_untake(delivery_t *d, const delivery_item_t *items, size_t n);
-/* The smallest id that is READY at the head, 0 when none: for committing dispatched_to ahead. */
+/* The greatest of the ids that stand first among what is READY, 0 when none: for committing dispatched_to
+ * ahead. Up to there none keeps those behind it from going out. */
 uint64_t delivery_ready_head(const delivery_t *d);
 
 /* A step from a session: its SETTLED byte. STEP_GONE when the id is not in the table: the caller looks on

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { CAPACITY_FIRST = 1024, SUSPECT_LOSSES = 2 };
+enum { CAPACITY_FIRST = 1024 };
 
 const uint32_t suspects_max[SUSPECT_LEVELS] = {64, 8, 1};
 

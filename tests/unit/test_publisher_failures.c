@@ -343,6 +343,54 @@ static void ends_of_leases_are_told(void **state)
     assert_true(e.since_ms > 0);
 }
 
+/* --- suspects --- */
+
+/* One that waits for its turn, far behind in the order of ids, holds up nothing that is new. */
+static void suspects_hold_up_nothing_new(void **state)
+{
+    enum { MESSAGES = 60 };
+    world_t *w = *state;
+    lease(w, 2);
+    for (unsigned i = 0; i < 2; i++)
+        change_one(w->outbox,
+                   &(delivery_change_t){.id = w->items[i].id, .kind = CHANGE_MARK, .deliveries = 5}, 0);
+    insert(w, AHEAD + MESSAGES);
+    commit(w);
+    delivery_session_drop(w->delivery, SESSION);
+    close_world(w, true);
+    open_world(w);
+    delivery_session_open(w->delivery, SESSION, 1000);
+    read_backlog(w);
+    commit(w);
+    /* One suspect is out and stays there, the other waits. */
+    unsigned given = 0;
+    for (size_t n = 1; n > 0; given += n) {
+        commit(w);
+        n = take(w, 1000);
+        read_backlog(w);
+    }
+    assert_int_equal(gauges(w).suspects, 2);
+    assert_int_equal(given, 1 + AHEAD + MESSAGES);
+    assert_int_equal(delivery_taker(w->delivery), DELIVERY_NO_SESSION);
+}
+
+/* Their bodies stay on disk: what is new needs the room. */
+static void suspects_take_no_room_for_bodies(void **state)
+{
+    enum { SUSPECTS = 40 };
+    world_t *w = *state;
+    lease(w, SUSPECTS);
+    for (unsigned i = 0; i < SUSPECTS; i++)
+        change_one(w->outbox,
+                   &(delivery_change_t){.id = w->items[i].id, .kind = CHANGE_MARK, .deliveries = 5}, 0);
+    delivery_session_drop(w->delivery, SESSION);
+    close_world(w, true);
+    open_world(w);
+    read_backlog(w);
+    assert_int_equal(gauges(w).suspects, SUSPECTS);
+    assert_int_equal(gauges(w).ready_bytes, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, world_close)
 
 int main(void)
@@ -358,6 +406,8 @@ int main(void)
         TEST(which_tries_count),
         TEST(ends_of_leases_are_told),
         TEST(a_nack_leaves_its_reason),
+        TEST(suspects_hold_up_nothing_new),
+        TEST(suspects_take_no_room_for_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
