@@ -182,12 +182,21 @@ static step_code_t settle_on_disk(round_t *r, const outbox_row_t *row, uint8_t d
     return c.kind == CHANGE_DELETE ? STEP_DONE : c.kind == CHANGE_BURY ? STEP_DEAD : STEP_STALE;
 }
 
-static step_code_t find_and_stage(round_t *r, const round_step_t *s)
+static step_code_t progress(round_t *r, round_step_t *s)
+{
+    uint8_t before = s->step.bad != 0 ? delivery_bad(r->delivery, s->step.id) : 0;
+    step_code_t code = delivery_progress(r->delivery, s->session, &s->step, r->now_ms);
+    if (s->step.bad != 0)
+        s->newly_bad = delivery_bad(r->delivery, s->step.id) & (uint8_t)~before;
+    return code;
+}
+
+static step_code_t find_and_stage(round_t *r, round_step_t *s)
 {
     outbox_row_t row;
     int error = backlog_find(r->backlog, s->step.id, &row, r->now_ms);
     if (error == 0)
-        return delivery_progress(r->delivery, s->session, &s->step, r->now_ms);
+        return progress(r, s);
     if (error == -ENOSPC || error == -EAGAIN)
         return settle_on_disk(r, &row, s->step.done);
     if (error != -ENOENT)
@@ -197,8 +206,8 @@ static step_code_t find_and_stage(round_t *r, const round_step_t *s)
 
 static void stage(round_t *r, uint32_t place)
 {
-    const round_step_t *s = &r->steps[place];
-    step_code_t code = delivery_progress(r->delivery, s->session, &s->step, r->now_ms);
+    round_step_t *s = &r->steps[place];
+    step_code_t code = progress(r, s);
     if (code == STEP_GONE && s->step.id != 0)
         code = find_and_stage(r, s);
     r->codes[place] = (uint8_t)code;

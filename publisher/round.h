@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
     delivery_step_t step; /* its ref is its place */
     uint16_t session;
-    bool assumed; /* the events are what is known without a record of the try */
+    uint8_t newly_bad; /* legs that end badly by it, and had not before */
     uint16_t text_len;
     uint32_t text_at, events_at; /* in `texts` */
     uint32_t events_len;

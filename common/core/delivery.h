@@ -168,6 +168,8 @@ uint64_t delivery_ready_head(const delivery_t *d);
 /* A step from a session: its SETTLED byte. STEP_GONE when the id is not in the table: the caller looks on
  * disk, adds what it finds (MESSAGE_LIMBO, MESSAGE_DEAD or MESSAGE_NEW without a body) and calls again. */
 step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_step_t *s, int64_t now_ms);
+/* Its legs that have ended badly, with what is staged; 0 when the id is not in the table. */
+uint8_t delivery_bad(const delivery_t *d, uint64_t id);
 /* Stages leases that are lost and ends delays and limbo that are over, at most `max`; returns how many. Call
  * it when all that has come in was given to delivery_progress(). */
 size_t delivery_expire(delivery_t *d, int64_t now_ms, size_t max);

@@ -199,6 +199,12 @@ step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_st
     return STEP_KEPT;
 }
 
+uint8_t delivery_bad(const delivery_t *d, uint64_t id)
+{
+    uint32_t slot = table_find(d, id);
+    return slot == FIFO_NONE ? 0 : outlook(d, &d->entries[slot]).bad;
+}
+
 static void expire(delivery_t *d, uint32_t slot)
 {
     const entry_t *e = &d->entries[slot];

@@ -55,6 +55,32 @@ static void a_nack_leaves_its_reason(void **state)
     assert_string_equal(buried_history(w, w->items[1].id), "");
 }
 
+/* Steps say all that has ended, each time, and a PROGRESS that was not answered comes again: a leg that ended
+ * without a record of its tries leaves one, and no more. */
+static void a_leg_that_ended_badly_is_told_once(void **state)
+{
+    world_t *w = *state;
+    lease(w, 1);
+    uint64_t id = w->items[0].id;
+    step_t s = {
+        .token = w->items[0].token, .bad = RESTART | 4, .op = OP_EXTEND, .ms = 1000, .text = {"no power", 8}};
+    for (int i = 0; i < 4; i++) {
+        round_time(&w->round, w->now_ms, w->now_ms * 1000, clock_wall_ms() + i);
+        round_step(&w->round, SESSION, id, &s);
+        if (i % 2)
+            commit(w);
+    }
+    s.op = OP_NONE;
+    s.bad = BOTH;
+    s.text = (text_t){"no disk", 7};
+    for (int i = 0; i < 2; i++) {
+        round_time(&w->round, w->now_ms, w->now_ms * 1000, clock_wall_ms() + 10 + i);
+        round_step(&w->round, SESSION, id, &s);
+        commit(w);
+    }
+    assert_string_equal(buried_history(w, id), "1.1 PERMANENT no power; 0.1 PERMANENT no disk");
+}
+
 /* --- long delays --- */
 
 static void open_narrow(world_t *w, uint32_t table_max, uint32_t parked_max)
@@ -406,6 +432,7 @@ int main(void)
         TEST(which_tries_count),
         TEST(ends_of_leases_are_told),
         TEST(a_nack_leaves_its_reason),
+        TEST(a_leg_that_ended_badly_is_told_once),
         TEST(suspects_hold_up_nothing_new),
         TEST(suspects_take_no_room_for_bodies),
     };
