@@ -25,6 +25,7 @@ enum {
     /* Enough to move all that the WAL may hold when the disk is full to the end of the file,
        CHECKPOINT_FRAMES and the pages of one more round, and then to write a round of deletions. */
     RESERVE_BYTES = 12 * 1024 * 1024,
+    RESERVE_STEP_BYTES = 1024 * 1024, /* where all of it cannot be had */
     PROBE_MS = 500,
     CLIENTS_KEPT = 10000,
     CLIENT_KEPT_HOURS = 24,
@@ -137,6 +138,8 @@ int outbox_exec(outbox_t *o, const char *sql);
 int outbox_ask(outbox_t *o, const char *sql, int64_t *ret);
 int outbox_prepare(outbox_t *o);
 int outbox_checkpoint(outbox_t *o);
+/* All of the WAL goes to its place, and the WAL begins again with no bytes. */
+int outbox_settle_log(outbox_t *o);
 
 /* outbox_history.c; a history is read into o->history, and added to there */
 uint64_t outbox_pack_tries(const uint8_t tries[static LEGS_MAX]);

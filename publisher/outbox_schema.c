@@ -376,21 +376,14 @@ static int make_file(outbox_t *o)
     return 0;
 }
 
-/* After a failed fsync the log reads as if it were on the disk, and it is not: what would be committed behind
- * such frames a power cut takes along. So all that is found in the log is written anew, to its place, and the
- * log begins again. */
-static int settle_log(outbox_t *o)
-{
-    int rc = sqlite3_wal_checkpoint_v2(o->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    return rc == SQLITE_OK ? 0 : outbox_error(o, rc, "moving rows from the WAL");
-}
-
 static int open_epoch(outbox_t *o, const char *const *legs, size_t legs_count)
 {
     uint32_t known;
     int r = set_up(o);
+    /* After a failed fsync the log reads as if it were on the disk, and it is not: what would be committed
+       behind such frames a power cut takes along. So all that is found in it is written anew. */
     if (r == 0 && !o->look)
-        r = settle_log(o);
+        r = outbox_settle_log(o);
     if (r == 0)
         r = load_meta(o);
     if (r == 0)

@@ -9,16 +9,25 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+static int checkpoint(outbox_t *o, int mode)
+{
+    int rc = sqlite3_wal_checkpoint_v2(o->db, NULL, mode, NULL, NULL);
+    if (rc != SQLITE_OK)
+        return outbox_error(o, rc, "moving rows from the WAL");
+    o->wal_frames = 0;
+    return 0;
+}
+
 int outbox_checkpoint(outbox_t *o)
 {
-    int rc = sqlite3_wal_checkpoint_v2(o->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (rc == SQLITE_OK) {
-        o->wal_frames = 0;
-        return 0;
-    }
-    int r = outbox_error(o, rc, "moving rows from the WAL");
+    int r = checkpoint(o, SQLITE_CHECKPOINT_PASSIVE);
     /* Nothing is lost and the WAL goes on growing: the reserve was freed just now. */
     return r == -ENOSPC ? 0 : r;
+}
+
+int outbox_settle_log(outbox_t *o)
+{
+    return checkpoint(o, SQLITE_CHECKPOINT_TRUNCATE);
 }
 
 int outbox_idle(outbox_t *o)
@@ -49,11 +58,14 @@ void outbox_reserve_make(outbox_t *o)
 
     if (statvfs(o->path, &fs) < 0)
         return;
-    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize + (uint64_t)held;
-    for (int64_t bytes = RESERVE_BYTES; bytes > held && bytes >= RESERVE_BYTES / 4; bytes /= 2)
-        if (free_bytes >= (uint64_t)(bytes + ROUND_BYTES_MAX) && allocate(o->reserve_path, bytes) == 0)
-            held = bytes;
-    o->reserve_bytes = held;
+    int64_t bytes = (int64_t)(fs.f_bavail * fs.f_frsize) + held - ROUND_BYTES_MAX;
+    bytes = bytes < RESERVE_BYTES ? bytes - bytes % RESERVE_STEP_BYTES : RESERVE_BYTES;
+    /* A file system needs some of what it has for itself. */
+    while (bytes > held && allocate(o->reserve_path, bytes) < 0) {
+        held = 0;
+        bytes -= RESERVE_STEP_BYTES;
+    }
+    o->reserve_bytes = bytes > held ? bytes : held;
 }
 
 void outbox_reserve_free(outbox_t *o)
@@ -89,13 +101,16 @@ static bool is_safe(outbox_t *o)
     return o->reserve_bytes + o->bytes_free >= RESERVE_BYTES;
 }
 
-/* The disk was full: is there room again? */
+/* The disk was full: is there room again? What the WAL has grown to is given back to the disk first: on a
+ * small one it is that without which there never is. Not in the middle of a round, which the WAL is needed
+ * for. */
 static void probe(outbox_t *o)
 {
     int64_t now_ms = clock_ms();
-    if (now_ms < o->probe_ms)
+    if (now_ms < o->probe_ms || o->failed < 0 || !sqlite3_get_autocommit(o->db))
         return;
     o->probe_ms = now_ms + PROBE_MS;
+    outbox_settle_log(o);
     outbox_reserve_make(o);
     o->full = !is_safe(o);
 }

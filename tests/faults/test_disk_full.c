@@ -88,10 +88,10 @@ typedef struct {
     const char *mount; /* a shell's words; $DISK is the folder */
 } small_disk_t;
 
-static const small_disk_t TMPFS = {"tmpfs of 24 MB", "mount -t tmpfs -o size=24m tmpfs $DISK"};
+static const small_disk_t TMPFS = {"tmpfs of 20 MB", "mount -t tmpfs -o size=20m tmpfs $DISK"};
 static const small_disk_t EXT4 = {
-    "ext4 of 32 MB",
-    "truncate -s 32M $DISK.image && mkfs.ext4 -q $DISK.image && mount -o loop $DISK.image $DISK"};
+    "ext4 of 26 MB",
+    "truncate -s 26M $DISK.image && mkfs.ext4 -q $DISK.image && mount -o loop $DISK.image $DISK"};
 /* A quarter of it is taken up by a file that a test may remove. */
 static const small_disk_t TINY = {
     "tmpfs of 1 MB", "mount -t tmpfs -o size=1m tmpfs $DISK && head -c 262144 /dev/zero >$DISK/ballast"};
