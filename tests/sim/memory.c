@@ -26,9 +26,11 @@ void __wrap_free(void *p);
 
 static memory_t *current;
 
-void memory_enter(memory_t *m)
+memory_t *memory_enter(memory_t *m)
 {
+    memory_t *before = current;
     current = m;
+    return before;
 }
 
 static void *enter_block(memory_block_t *b, memory_t *owner, size_t bytes)

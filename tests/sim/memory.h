@@ -12,8 +12,8 @@ typedef struct {
     size_t bytes, bytes_max, blocks;
 } memory_t;
 
-/* Whose memory is asked for from now on; NULL: the simulator's own. */
-void memory_enter(memory_t *m);
+/* Whose memory is asked for from now on; NULL: the simulator's own. Returns whose it was. */
+memory_t *memory_enter(memory_t *m);
 void memory_release(memory_t *m);
 
 /* The simulator's own, whoever runs. They abort when there is none. */
