@@ -1,7 +1,9 @@
 #include "common/core/history.h"
+#include "common/core/index.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One event, and the bytes it stands in. */
@@ -21,13 +23,36 @@ static bool next(reader_t *r, seen_t *ret)
     return true;
 }
 
-static bool contains(const void *events, size_t len, const seen_t *s)
+/* Events in a row. A peer may tell of 64 in each of thousands of steps, so that looking for one must not read
+ * the others again. */
+typedef struct {
+    uint64_t key;
+    size_t at, len;
+} mark_t;
+
+typedef struct {
+    buffer_t bytes;
+    mark_t *marks;
+    size_t count;
+} row_t;
+
+static uint64_t key_of(const event_t *e)
 {
-    reader_t r;
-    seen_t other;
-    reader_init(&r, events, len);
-    while (next(&r, &other)) {
-        if (other.len == s->len && memcmp(other.bytes, s->bytes, s->len) == 0) {
+    return index_mix(e->since_ms, (uint64_t)e->no << 8 | e->bit);
+}
+
+static void append(row_t *row, const seen_t *s)
+{
+    row->marks[row->count++] = (mark_t){.key = key_of(&s->event), .at = row->bytes.len, .len = s->len};
+    buffer_append(&row->bytes, s->bytes, s->len);
+}
+
+static bool contains(const row_t *row, const seen_t *s)
+{
+    uint64_t key = key_of(&s->event);
+    for (size_t i = 0; i < row->count && !row->bytes.failed; i++) {
+        const mark_t *m = &row->marks[i];
+        if (m->key == key && m->len == s->len && memcmp(row->bytes.data + m->at, s->bytes, s->len) == 0) {
             return true;
         }
     }
@@ -62,35 +87,52 @@ static void write_newest(buffer_t *history, const buffer_t *all)
     buffer_append(history, r.at, (size_t)(r.end - r.at));
 }
 
-int history_add(buffer_t *history, const void *events, size_t len)
+/* All that is in `history` and of the events what is new: how many of these. */
+static int join(row_t *row, const buffer_t *history, const void *events, size_t len)
 {
     reader_t r;
     seen_t s;
-    buffer_t all;
     int added = 0;
-    if (events_count(events, len) < 0 || events_count(history->data, history->len) < 0) {
-        return -EPROTO;
+    reader_init(&r, history->data, history->len);
+    while (next(&r, &s)) {
+        append(row, &s);
     }
-    buffer_init(&all);
-    buffer_append(&all, history->data, history->len);
     reader_init(&r, events, len);
     while (next(&r, &s)) {
-        if (!contains(all.data, all.len, &s)) {
-            buffer_append(&all, s.bytes, s.len);
+        if (!contains(row, &s)) {
+            append(row, &s);
             added++;
         }
     }
-    if (!all.failed && buffer_reserve(history, HISTORY_BYTES_MAX) == 0) {
-        buffer_clear(history);
-        if (all.len <= HISTORY_BYTES_MAX) {
-            buffer_append(history, all.data, all.len);
-        } else {
-            write_newest(history, &all);
-        }
-    } else {
+    return row->bytes.failed ? -ENOMEM : added;
+}
+
+int history_add(buffer_t *history, const void *events, size_t len)
+{
+    row_t row = {.count = 0};
+    int had = events_count(history->data, history->len), more = events_count(events, len);
+    if (had < 0 || more < 0) {
+        return -EPROTO;
+    }
+    if (more == 0) {
+        return 0;
+    }
+    buffer_init(&row.bytes);
+    row.marks = malloc(((size_t)had + (size_t)more) * sizeof *row.marks);
+    int added = row.marks != NULL ? join(&row, history, events, len) : -ENOMEM;
+    if (added >= 0 && buffer_reserve(history, HISTORY_BYTES_MAX) < 0) {
         added = -ENOMEM;
     }
-    buffer_done(&all);
+    if (added >= 0) {
+        buffer_clear(history);
+        if (row.bytes.len <= HISTORY_BYTES_MAX) {
+            buffer_append(history, row.bytes.data, row.bytes.len);
+        } else {
+            write_newest(history, &row.bytes);
+        }
+    }
+    free(row.marks);
+    buffer_done(&row.bytes);
     return added;
 }
 

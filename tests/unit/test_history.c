@@ -35,7 +35,9 @@ static void test_events_are_kept_once(void **state)
     assert_int_equal(add(&h, a_try(1, 1, HOW_TRANSIENT, "no")), 1);
     assert_int_equal(add(&h, a_try(0, 1, HOW_TRANSIENT, "no")), 0);
     assert_int_equal(add(&h, a_try(0, 1, HOW_TRANSIENT, "yes")), 1);
-    assert_int_equal(events_count(h.data, h.len), 3);
+    assert_int_equal(add(&h, a_try(0, 1, HOW_TRANSIENT, "on")), 1);
+    assert_int_equal(add(&h, a_try(0, 1, HOW_TRANSIENT, "on")), 0);
+    assert_int_equal(events_count(h.data, h.len), 4);
     assert_int_equal(nth(&h, 1).bit, 1);
     assert_int_equal(history_add(&h, h.data, 0), 0);
     buffer_done(&h);
