@@ -7,7 +7,8 @@
 
 enum {
     LOOK_MAX = LETTERS_MAX,           /* at so many letters for one request, */
-    LOOK_BYTES_MAX = 4 * 1024 * 1024, /* or so many bytes of them */
+    LOOK_BYTES_MAX = 4 * 1024 * 1024, /* or so many bytes of them; */
+    GLOB_STEPS_A_BYTE = 4,            /* a pattern may cost its length times the text's (core/glob.h) */
 };
 
 struct letters_pick {
@@ -43,6 +44,12 @@ static bool is_asked_for(const look_t *look, const outbox_letter_t *l)
            (body_parse(l->body, l->body_len, &body) == 0 && matches(&f->host, body.host, body.host_len));
 }
 
+static size_t glob_bytes(const look_t *look, const outbox_letter_t *l)
+{
+    const letter_filter_t *f = &look->dead->filter;
+    return ((size_t)f->reason.len * l->reason.len + (size_t)f->host.len * HOST_BYTES_MAX) / GLOB_STEPS_A_BYTE;
+}
+
 static void add_letter(look_t *look, const outbox_letter_t *l)
 {
     int events = events_count(l->events, l->events_len);
@@ -65,7 +72,7 @@ static bool look_at(void *arg, const outbox_letter_t *l)
 {
     look_t *look = arg;
     look->last = l->id;
-    look->bytes += l->body_len + l->events_len;
+    look->bytes += l->body_len + l->events_len + glob_bytes(look, l);
     if (is_asked_for(look, l)) {
         if (look->dead->act == ACT_LIST)
             add_letter(look, l);

@@ -12,7 +12,7 @@ enum { SAVE = 1, RESTART = 2, BOTH = 3, MANY = 1000 };
 typedef struct {
     process_t *publisher;
     fake_t consumer, client;
-    delivery_record_t d[8];
+    delivery_record_t d[20];
     letter_t *letters;
     buried_t buried;
 } world_t;
@@ -252,6 +252,36 @@ static void test_letters_are_found_by_filter_and_in_pages(void **state)
     rig_passed(rig);
 }
 
+/* A pattern for which each letter takes long is tried on few of them at a time. */
+static void test_a_costly_pattern_is_answered_in_pieces(void **state)
+{
+    enum { LETTERS = 20 };
+    rig_t *rig = *state;
+    world_t w;
+    char reason[TEXT_BYTES_MAX], pattern[TEXT_BYTES_MAX];
+    dead_t d = {.act = ACT_COUNT, .max = MANY};
+    unsigned pieces = 0;
+
+    memset(reason, 'a', sizeof reason);
+    reason[sizeof reason - 1] = '\0';
+    memset(pattern, 'a', sizeof pattern);
+    pattern[0] = '*';
+    pattern[sizeof pattern - 1] = 'b';
+    open_world(rig, &w, LETTERS, NO_ARGS);
+    for (unsigned i = 0; i < LETTERS; i++)
+        kill_message(&w, i, reason);
+    d.filter.reason = (text_t){pattern, sizeof pattern};
+    do {
+        fake_dead(&w.client, &d, &w.buried, w.letters);
+        assert_int_equal(w.buried.count, 0);
+        assert_true(++pieces < LETTERS);
+        d.after = w.buried.looked_to;
+    } while (w.buried.more);
+    assert_int_equal(d.after.seq, w.d[LETTERS - 1].id.seq);
+    assert_true(pieces > 1);
+    rig_passed(rig);
+}
+
 static void test_a_redriven_letter_goes_out_again(void **state)
 {
     rig_t *rig = *state;
@@ -437,6 +467,7 @@ int main(void)
         RIG_TESTS(test_a_poison_dies_alone),
         RIG_TESTS(test_a_late_try_is_kept_and_does_not_count),
         RIG_TESTS(test_letters_are_found_by_filter_and_in_pages),
+        RIG_TESTS(test_a_costly_pattern_is_answered_in_pieces),
         RIG_TESTS(test_a_redriven_letter_goes_out_again),
         RIG_TESTS(test_a_leg_done_late_takes_a_letter_away),
         RIG_TESTS(test_the_exit_code_is_that_of_this_start),
