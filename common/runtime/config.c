@@ -31,7 +31,7 @@ static int set_from_environment(config_t *c)
 {
     for (size_t i = 0; i < c->count; i++) {
         char variable[CONFIG_VARIABLE_MAX];
-        config_variable(config_option(c, i)->name, variable, sizeof(variable));
+        config_variable(c->program, config_option(c, i), variable);
         const char *text = getenv(variable);
         int r = text && *text ? config_set(c, i, FROM_ENVIRONMENT, variable, text) : 0;
         if (r < 0)

@@ -3,6 +3,8 @@
  *
  * --ack-deadline 10s  =  MANDRILL_ACK_DEADLINE=10s  =  "ack-deadline = 10s" in the file. The program's part
  * of a file may stand at top level or in a section with the program's name ("publisher"); the section wins.
+ * Programs share variables: MANDRILL_DATA is for all that have --data. An option that means something else
+ * than others of its name has one of its own, with the section in it: MANDRILL_DEAD_RATE.
  * Every program has -h/--help, --version, -n (check and exit), --config FILE, --log-level. Values: durations
  * "250ms", "10s", "5m", "1h" or plain milliseconds; sizes "64k", "10M", "10G" (powers of 1024) or plain
  * bytes. An empty variable counts as not set. A file may hold sections of other programs; anything else
@@ -37,6 +39,7 @@ typedef struct {
     int64_t min, max;    /* INT, REAL, DURATION, SIZE; min == max == 0: any that is not negative */
     const char *choices; /* TEXT: "ipc|tcp"; NULL: any */
     bool reloads;        /* a new value in the file counts from SIGHUP on */
+    bool own_variable;   /* MANDRILL_SECTION_NAME: the name alone means something else in other programs */
 } config_option_t;
 
 typedef struct {

@@ -58,7 +58,7 @@ static void print_row(FILE *out, const char *left, const char *text, int column,
     print_wrapped(out, text, column, column, width);
 }
 
-static void print_option(FILE *out, const config_option_t *o, int column, int width)
+static void print_option(FILE *out, const config_t *c, const config_option_t *o, int column, int width)
 {
     char left[LEFT_MAX * 3];
     char text[TEXT_MAX];
@@ -75,7 +75,12 @@ static void print_option(FILE *out, const config_option_t *o, int column, int wi
     if (o->fallback && n < TEXT_MAX && (o->type != CONFIG_FLAG || is_on(o)))
         n += snprintf(text + n, sizeof(text) - (size_t)n, " (default %s)", is_on(o) ? "on" : o->fallback);
     if (o->reloads && n < TEXT_MAX)
-        snprintf(text + n, sizeof(text) - (size_t)n, " (SIGHUP)");
+        n += snprintf(text + n, sizeof(text) - (size_t)n, " (SIGHUP)");
+    if (o->own_variable && n < TEXT_MAX) {
+        char variable[CONFIG_VARIABLE_MAX];
+        config_variable(c->program, o, variable);
+        snprintf(text + n, sizeof(text) - (size_t)n, " (in the environment %s)", variable);
+    }
     print_row(out, left, text, column, width);
 }
 
@@ -125,7 +130,7 @@ static void print_places(const config_t *c, FILE *out, int width)
     const char *value = o->fallback ? o->fallback : o->argument ? o->argument : "VALUE";
     char variable[CONFIG_VARIABLE_MAX];
     char text[TEXT_MAX];
-    config_variable(o->name, variable, sizeof(variable));
+    config_variable(c->program, o, variable);
     snprintf(
         text, sizeof(text),
         "Every option can also stand in the environment (%s=%s) or in the file that --config or "
@@ -145,10 +150,10 @@ void config_help(const config_t *c, FILE *out, int width)
     if (p->options_count > 0)
         fputs("\nOptions:\n", out);
     for (size_t i = 0; i < p->options_count; i++)
-        print_option(out, &p->options[i], column, width);
+        print_option(out, c, &p->options[i], column, width);
     fputs("\nCommon options:\n", out);
     for (size_t i = 0; i < config_common_count; i++)
-        print_option(out, &config_common[i], column, width);
+        print_option(out, c, &config_common[i], column, width);
     print_row(out, "-n", "check the configuration and exit", column, width);
     print_row(out, "-h, --help", "show this help", column, width);
     print_row(out, "--version", "show the version", column, width);

@@ -38,11 +38,13 @@ size_t config_find(const config_t *c, const char *name, size_t len)
     return c->count;
 }
 
-void config_variable(const char *name, char *text, size_t size)
+void config_variable(const config_program_t *p, const config_option_t *o,
+                     char ret[static CONFIG_VARIABLE_MAX])
 {
-    snprintf(text, size, "MANDRILL_%s", name);
-    for (char *p = text; *p; p++)
-        *p = (char)(*p == '-' ? '_' : toupper((unsigned char)*p));
+    const char *section = o->own_variable ? p->section : "";
+    snprintf(ret, CONFIG_VARIABLE_MAX, "MANDRILL_%s%s%s", section, *section ? "_" : "", o->name);
+    for (char *at = ret; *at; at++)
+        *at = (char)(*at == '-' ? '_' : toupper((unsigned char)*at));
 }
 
 /* Whether `known` is nearer to `name` than *distance, which it then replaces. */

@@ -48,9 +48,10 @@ extern const size_t config_common_count;
 const config_option_t *config_option(const config_t *c, size_t i);
 /* The number of the option, or c->count. */
 size_t config_find(const config_t *c, const char *name, size_t len);
-/* "ack-deadline": "MANDRILL_ACK_DEADLINE". */
+/* "MANDRILL_ACK_DEADLINE", "MANDRILL_DEAD_RATE". */
 enum { CONFIG_VARIABLE_MAX = 64 };
-void config_variable(const char *name, char *text, size_t size);
+void config_variable(const config_program_t *p, const config_option_t *o,
+                     char ret[static CONFIG_VARIABLE_MAX]);
 /* The option that was probably meant, or NULL. */
 const char *config_nearest(const config_t *c, const char *name);
 /* What a value of the type looks like, for messages. */

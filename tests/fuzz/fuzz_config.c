@@ -16,7 +16,7 @@ static const config_option_t options[] = {
     {.name = "peer", .type = CONFIG_LIST, .fallback = "a,b", .argument = "EP", .help = "list"},
     {.name = "tries", .type = CONFIG_INT, .fallback = "5", .help = "int", .min = 1, .max = 255},
     {.name = "seed", .type = CONFIG_INT, .help = "any int that is not negative"},
-    {.name = "rate", .type = CONFIG_REAL, .help = "real", .reloads = true},
+    {.name = "rate", .type = CONFIG_REAL, .help = "real", .reloads = true, .own_variable = true},
     {.name = "stay", .type = CONFIG_FLAG, .help = "flag"},
     {.name = "progress", .type = CONFIG_FLAG, .fallback = "true", .help = "flag that is on"},
     {.name = "ack-deadline",
@@ -70,7 +70,7 @@ static void set_variable(char *line)
     *value = '\0';
     for (size_t i = 0; i < program.options_count; i++) {
         if (strcmp(options[i].name, line) == 0) {
-            config_variable(line, name, sizeof name);
+            config_variable(&program, &options[i], name);
             setenv(name, value + 1, 1);
         }
     }
@@ -80,7 +80,7 @@ static void unset_variables(void)
 {
     for (size_t i = 0; i < program.options_count; i++) {
         char name[CONFIG_VARIABLE_MAX];
-        config_variable(options[i].name, name, sizeof name);
+        config_variable(&program, &options[i], name);
         unsetenv(name);
     }
 }

@@ -364,6 +364,20 @@ static void wrong_words_are_told(void **state)
     assert_int_equal(DEAD("list", "--older-than", "soon"), EXIT_USAGE);
 }
 
+/* MANDRILL_RATE is how fast `up` publishes. */
+static void the_rate_has_a_variable_of_its_own(void **state)
+{
+    (void)state;
+    fill(1);
+    setenv("MANDRILL_RATE", "random", 1);
+    assert_int_equal(DEAD("list"), EXIT_OK);
+    setenv("MANDRILL_DEAD_RATE", "random", 1);
+    assert_int_equal(DEAD("list"), EXIT_USAGE);
+    assert_has(err, "MANDRILL_DEAD_RATE: \"random\"");
+    unsetenv("MANDRILL_RATE");
+    unsetenv("MANDRILL_DEAD_RATE");
+}
+
 static void nobody_there(void **state)
 {
     (void)state;
@@ -392,6 +406,7 @@ int main(void)
         with_store(stopped_in_the_middle_it_tells_how_many),
         with_store(ages_of_a_purge_are_those_of_the_count),
         with_store(wrong_words_are_told),
+        with_store(the_rate_has_a_variable_of_its_own),
         with_store(nobody_there),
     };
     /* Not a terminal; and no thread may die of the SIGINT that is the command's to read. */

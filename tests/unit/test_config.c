@@ -8,17 +8,23 @@
 #include <cmocka.h>
 
 static const config_option_t options[] = {
-    {"listen", CONFIG_TEXT, "tcp://127.0.0.1:5555", "EP", "where consumers connect", 0, 0, NULL, false},
-    {"outbox", CONFIG_TEXT, NULL, "FILE", "the outbox", 0, 0, NULL, false},
-    {"transport", CONFIG_TEXT, "ipc", "NAME", "how to talk", 0, 0, "ipc|tcp", false},
-    {"legs", CONFIG_LIST, "save,restart", "NAMES", "the fan-out", 0, 0, NULL, false},
-    {"count", CONFIG_INT, NULL, "N", "how many", 0, 0, NULL, false},
-    {"nice", CONFIG_INT, "0", "N", "the priority", -20, 19, NULL, false},
-    {"fail", CONFIG_REAL, "0", "RATE", "how often to fail", 0, 1, NULL, false},
-    {"progress", CONFIG_FLAG, "true", NULL, "show progress", 0, 0, NULL, false},
-    {"stay", CONFIG_FLAG, NULL, NULL, "stay when done", 0, 0, NULL, false},
-    {"ack-deadline", CONFIG_DURATION, "10s", "TIME", "how long a lease is", 1, 3600000, NULL, false},
-    {"outbox-max", CONFIG_SIZE, "10G", "BYTES", "how large it may grow", 0, 0, NULL, false},
+    {"listen", CONFIG_TEXT, "tcp://127.0.0.1:5555", "EP", "where consumers connect", 0, 0, NULL, false,
+     false},
+    {"outbox", CONFIG_TEXT, NULL, "FILE", "the outbox", 0, 0, NULL, false, false},
+    {"transport", CONFIG_TEXT, "ipc", "NAME", "how to talk", 0, 0, "ipc|tcp", false, false},
+    {"legs", CONFIG_LIST, "save,restart", "NAMES", "the fan-out", 0, 0, NULL, false, false},
+    {"count", CONFIG_INT, NULL, "N", "how many", 0, 0, NULL, false, false},
+    {"nice", CONFIG_INT, "0", "N", "the priority", -20, 19, NULL, false, false},
+    {"fail", CONFIG_REAL, "0", "RATE", "how often to fail", 0, 1, NULL, false, false},
+    {"progress", CONFIG_FLAG, "true", NULL, "show progress", 0, 0, NULL, false, false},
+    {"stay", CONFIG_FLAG, NULL, NULL, "stay when done", 0, 0, NULL, false, false},
+    {"ack-deadline", CONFIG_DURATION, "10s", "TIME", "how long a lease is", 1, 3600000, NULL, false, false},
+    {"outbox-max", CONFIG_SIZE, "10G", "BYTES", "how large it may grow", 0, 0, NULL, false, false},
+    {.name = "speed",
+     .type = CONFIG_INT,
+     .argument = "N",
+     .help = "not that of others",
+     .own_variable = true},
 };
 
 static const config_program_t program = {
@@ -54,9 +60,9 @@ static int teardown(void **state)
 {
     (void)state;
     config_destroy(&config);
-    static const char *const variables[] = {"LISTEN",     "OUTBOX", "TRANSPORT", "LEGS",
-                                            "COUNT",      "FAIL",   "PROGRESS",  "ACK_DEADLINE",
-                                            "OUTBOX_MAX", "CONFIG", "LOG_LEVEL"};
+    static const char *const variables[] = {"LISTEN",    "OUTBOX",   "TRANSPORT",    "LEGS",       "COUNT",
+                                            "FAIL",      "PROGRESS", "ACK_DEADLINE", "OUTBOX_MAX", "CONFIG",
+                                            "LOG_LEVEL", "SPEED",    "TEST_SPEED"};
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
         char name[64];
         snprintf(name, sizeof(name), "MANDRILL_%s", variables[i]);
@@ -304,6 +310,22 @@ static void test_environment(void **state)
     assert_told("MANDRILL_ACK_DEADLINE: \"soon\" is not a time such as");
 }
 
+/* What is set for another program's option of the name is nothing to this one. */
+static void test_a_variable_of_its_own(void **state)
+{
+    (void)state;
+    setenv("MANDRILL_SPEED", "random", 1);
+    assert_int_equal(load(NULL), CONFIG_RUN);
+    assert_false(config_given(config, "speed"));
+    setenv("MANDRILL_TEST_SPEED", "7", 1);
+    assert_int_equal(load(NULL), CONFIG_RUN);
+    assert_int_equal(config_int(config, "speed"), 7);
+    assert_string_equal(config_origin(config, "speed"), "MANDRILL_TEST_SPEED");
+    setenv("MANDRILL_TEST_SPEED", "random", 1);
+    assert_int_equal(load(NULL), -EINVAL);
+    assert_told("MANDRILL_TEST_SPEED: \"random\" is no");
+}
+
 static void test_check_help_and_version(void **state)
 {
     (void)state;
@@ -346,6 +368,7 @@ static void test_help_names_everything(void **state)
     assert_non_null(strstr(text, "--log-level LEVEL"));
     assert_non_null(strstr(text, ": debug, info, warn,"));
     assert_non_null(strstr(text, "MANDRILL_LISTEN=tcp://127.0.0.1:5555"));
+    assert_non_null(strstr(text, "environment MANDRILL_TEST_SPEED)"));
     assert_non_null(strstr(text, "counts to three\n"));
     for (const char *at = text; *at;) {
         size_t len = strcspn(at, "\n");
@@ -427,6 +450,7 @@ int main(void)
         cmocka_unit_test_teardown(test_arguments_and_double_dash, teardown),
         cmocka_unit_test_teardown(test_no_arguments_at_all, teardown),
         cmocka_unit_test_teardown(test_environment, teardown),
+        cmocka_unit_test_teardown(test_a_variable_of_its_own, teardown),
         cmocka_unit_test_teardown(test_check_help_and_version, teardown),
         cmocka_unit_test_teardown(test_help_names_everything, teardown),
         cmocka_unit_test_teardown(test_parsers, teardown),
