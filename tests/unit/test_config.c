@@ -368,7 +368,7 @@ static void test_help_names_everything(void **state)
     assert_non_null(strstr(text, "--log-level LEVEL"));
     assert_non_null(strstr(text, ": debug, info, warn,"));
     assert_non_null(strstr(text, "MANDRILL_LISTEN=tcp://127.0.0.1:5555"));
-    assert_non_null(strstr(text, "environment MANDRILL_TEST_SPEED)"));
+    assert_non_null(strstr(text, "MANDRILL_TEST_SPEED)"));
     assert_non_null(strstr(text, "counts to three\n"));
     for (const char *at = text; *at;) {
         size_t len = strcspn(at, "\n");
