@@ -13,13 +13,24 @@ static void entry_end(gather_t *g, uint32_t slot, bool release)
     fifo_push(&g->sources[e->source].finals, &g->report_links, slot);
 }
 
+/* Whether a result may still come for a leg that is open. */
+static bool open_leg_runs(const gather_t *g, uint32_t slot)
+{
+    const entry_t *e = &g->entries[slot];
+    const task_t *tasks = &g->tasks[(size_t)slot * LEGS_MAX];
+    bool any = false;
+    for (uint32_t leg = 0; e->running > 0 && leg < LEGS_MAX; leg++)
+        any |= (entry_open_legs(e) >> leg & 1) && tasks[leg].state == TASK_RUNNING;
+    return any;
+}
+
 void gather_entry_review(gather_t *g, uint32_t slot)
 {
     entry_t *e = &g->entries[slot];
     if (e->state != ENTRY_OPEN)
         return;
     if (e->lost) {
-        if (e->running > 0 && entry_open_legs(e) != 0)
+        if (open_leg_runs(g, slot))
             return;
         if (entry_untold(e))
             entry_end(g, slot, false);
@@ -29,7 +40,7 @@ void gather_entry_review(gather_t *g, uint32_t slot)
         entry_end(g, slot, false);
     } else if (g->releasing) {
         gather_table_stop_idle(g, slot, e->legs);
-        if (e->running == 0)
+        if (!open_leg_runs(g, slot))
             entry_end(g, slot, true);
     }
 }

@@ -152,6 +152,26 @@ static void test_done_after_it_went_back(void **state)
     assert_empty(g);
 }
 
+/* What runs there was done by another, and what is left of the message waits: nothing is worth waiting for.
+ */
+static void test_release_does_not_wait_for_a_task_of_a_leg_that_is_done(void **state)
+{
+    gather_t *g = *state;
+    deliver(g, 1, 50, BOTH, 0);
+    gather_task_t first = give(g, SAVE, 1);
+    gather_worker_gone(g, 1, true, 0);
+    gather_task_t second = give(g, SAVE, 2);
+    assert_int_equal(answer(g, 1, &first, OUTCOME_OK, 0, 0, false), TAKEN_OK);
+    gather_release(g);
+    gather_step_t step = one_step(g, 0, 0);
+    assert_int_equal(step.op, OP_RELEASE);
+    assert_int_equal(step.done, 1 << SAVE);
+    assert_true(gather_settled(g, step.slot, step.lease, true, STEP_RETURNED));
+    assert_int_equal(gauges(g).held, 0);
+    assert_int_equal(answer(g, 2, &second, OUTCOME_OK, 0, 0, true), TAKEN_LATE);
+    assert_empty(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +181,7 @@ int main(void)
         TEST(test_a_long_wait_stays_while_another_leg_is_at_work),
         TEST(test_of_several_waits_the_longest_counts),
         TEST(test_redelivered_before_its_release_was_answered),
+        TEST(test_release_does_not_wait_for_a_task_of_a_leg_that_is_done),
         TEST(test_without_workers_it_stays_and_is_extended),
         TEST(test_the_lease_cap_takes_a_waiting_message),
         TEST(test_done_after_it_went_back),
