@@ -119,6 +119,8 @@ static unsigned on_hello(void *arg, uint32_t n, const hello_t *h, bool known, bo
     if (moved || d->workers[n].spoke) {
         hold(d, n, 0);
         take_held(d, n, h);
+    } else {
+        gather_worker_welcomed(d->options.gather, n);
     }
     d->workers[n].spoke = false;
     return 0;

@@ -170,7 +170,7 @@ void gather_ungive(gather_t *g, uint64_t ref)
     const task_t *t = task_by_ref(g, ref);
     assert(t != NULL && t->state == TASK_RUNNING);
     holder_t *h = &g->workers[t->worker];
-    if (t->order == h->given && h->given > 0)
+    if (t->order == (uint32_t)h->given && h->given > 0)
         h->given--;
     gather_take_back(g, gather_ref_number(ref), false, 0);
 }

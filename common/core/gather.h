@@ -137,7 +137,9 @@ uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, c
 /* The session has begun anew and holds only these refs (they get sorted): the rest waits again and costs
  * nothing. Returns how many it has lost. */
 uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n);
-/* So many of its tasks the worker has started, in the order in which they were given since it joined or held.
+/* The session gets one more WELCOME, though it has not begun anew: what it has counts as started. */
+void gather_worker_welcomed(gather_t *g, uint32_t worker);
+/* So many of its tasks the worker has started, in the order in which they were given since its last WELCOME.
  */
 void gather_worker_started(gather_t *g, uint32_t worker, uint64_t count);
 /* The worker is gone: what it was running waits again, first in its queue. `lost`, without a goodbye: what it

@@ -28,7 +28,7 @@ typedef struct {
     int64_t given_ms; /* the last time */
     uint32_t who;     /* to whom then: gather_who() */
     uint32_t took_ms; /* with `kept_ok`: how long the try that ended well */
-    uint32_t order;   /* of what its worker was given since WELCOME, from 1; 0: held when that was said */
+    uint32_t order;   /* its worker's `given` then, as far as it fits; 0: held when that began */
     uint16_t worker;  /* while RUNNING */
     uint16_t avoid;   /* the worker that let it go over its limit, and 1; 0: none */
     uint8_t failures; /* tries that count */
@@ -112,7 +112,7 @@ typedef struct {
     fifo_t running; /* tasks, in the order in which they were given */
     fifo_t strays;
     uint32_t who;            /* 0: it has no name */
-    uint32_t given, started; /* tasks since WELCOME */
+    uint64_t given, started; /* tasks since WELCOME */
     uint32_t suspects;       /* of `running` */
     uint32_t suspects_class; /* theirs */
 } holder_t;

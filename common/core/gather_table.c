@@ -251,7 +251,7 @@ void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
     t->worker = (uint16_t)worker;
     holder_t *h = &g->workers[worker];
     t->who = h->who;
-    t->order = ++h->given;
+    t->order = (uint32_t)++h->given;
     t->avoid = 0;
     t->given_ms = now_ms;
     t->try_no = (uint8_t)(t->failures + 1);

@@ -58,12 +58,20 @@ uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, c
     return count;
 }
 
-uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n)
+void gather_worker_welcomed(gather_t *g, uint32_t worker)
 {
     assert(worker < ROSTER_MAX);
     holder_t *h = &g->workers[worker];
-    uint32_t count = 0, before, after;
     h->given = h->started = 0;
+    for (uint32_t n = h->running.first; n != FIFO_NONE; n = g->task_links.next[n])
+        g->tasks[n].order = 0;
+}
+
+uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n)
+{
+    const holder_t *h = &g->workers[worker];
+    uint32_t count = 0, before, after;
+    gather_worker_welcomed(g, worker);
     if (n > 0)
         qsort(refs, n, sizeof *refs, compare_refs);
     for (uint32_t stray = h->strays.first; stray != FIFO_NONE; stray = after) {
@@ -75,7 +83,6 @@ uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_
     }
     for (uint32_t task = h->running.last; task != FIFO_NONE; task = before) {
         before = g->task_links.prev[task];
-        g->tasks[task].order = 0;
         if (has_ref(refs, n, gather_ref(g, task)))
             continue;
         gather_take_back(g, task, false, 0);
@@ -91,14 +98,15 @@ void gather_worker_started(gather_t *g, uint32_t worker, uint64_t count)
     if (count > h->given)
         count = h->given;
     if (count > h->started)
-        h->started = (uint32_t)count;
+        h->started = count;
 }
 
 /* --- going --- */
 
+/* What is out lies closer together than half of what fits into `order`. */
 static bool has_started(const holder_t *h, const task_t *t)
 {
-    return t->order <= h->started;
+    return t->order == 0 || (uint32_t)h->started - t->order <= INT32_MAX;
 }
 
 /* A suspect that was at work is what the worker was lost by, more likely than what ran beside it. */

@@ -276,6 +276,31 @@ static void test_a_repeated_hello(void **state)
     assert_int_equal(roster_capacity(w->consumer.roster, RESTART), 32);
 }
 
+/* Each WELCOME begins the count of started tasks anew, also one that answers a repeated HELLO. */
+static void test_after_a_second_welcome_started_tasks_are_counted_anew(void **state)
+{
+    world_t *w = *state;
+    worker_world_t *restart = &w->workers[1];
+    world_start(w, 64, 64);
+    deliver(w, 0, 1, 3, 0, 1 << RESTART);
+    PUMP_UNTIL(w, restart->tasks_count == 3);
+    worker_hello(restart, NULL, 0);
+    PUMP_UNTIL(w, restart->welcome);
+    deliver(w, 0, 4, 5, 0, 1 << RESTART);
+    PUMP_UNTIL(w, restart->tasks_count == 5);
+    worker_ping(restart, 1);
+    pump_ms(w, 20);
+    worker_cut(w, 1);
+    while (roster_workers(w->consumer.roster, RESTART) == 1) {
+        worker_window(&w->workers[0], 64);
+        pump(w);
+    }
+    worker_start(w, 1, "restart-simulate", "restart", 64);
+    PUMP_UNTIL(w, w->workers[1].tasks_count == 5);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_int_equal(w->workers[1].tasks[i].try_no, w->workers[1].tasks[i].id.seq <= 4 ? 2 : 1);
+}
+
 static void test_results_count_once_and_in_order(void **state)
 {
     world_t *w = *state;
@@ -460,6 +485,7 @@ int main(void)
         WORLD_TEST(test_a_silent_worker_costs_a_try),
         WORLD_TEST(test_a_cut_connection_loses_what_was_on_its_way),
         WORLD_TEST(test_a_repeated_hello),
+        WORLD_TEST(test_after_a_second_welcome_started_tasks_are_counted_anew),
         WORLD_TEST(test_results_count_once_and_in_order),
         WORLD_TEST(test_what_was_sent_before_welcome_is_given_again),
         WORLD_TEST(test_a_lost_worker_comes_back_with_its_tasks),

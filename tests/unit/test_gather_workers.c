@@ -129,6 +129,21 @@ static void test_a_count_from_nowhere(void **state)
     assert_int_equal(failures(g, 1), 0);
 }
 
+/* A session may last for more tasks than 32 bits count: what comes then is not started before it begins. */
+static void test_more_tasks_than_32_bits_count(void **state)
+{
+    gather_t *g = *state;
+    const uint64_t many = UINT32_MAX;
+    g->workers[1].given = g->workers[1].started = (uint32_t)many - 1;
+    deliver_many(g, 1, 4);
+    for (int i = 0; i < 4; i++)
+        give(g, SAVE, 1);
+    gather_worker_started(g, 1, many + 2);
+    gather_worker_gone(g, 1, true, 0);
+    for (uint64_t seq = 1; seq <= 4; seq++)
+        assert_int_equal(failures(g, seq), seq <= 3 ? 1 : 0);
+}
+
 /* --- suspects --- */
 
 static void test_suspects_go_out_in_small_groups(void **state)
@@ -508,6 +523,7 @@ int main(void)
         MANY_TEST(test_what_could_not_be_sent_is_not_counted_on),
         MANY_TEST(test_what_it_held_counts_as_started),
         MANY_TEST(test_a_count_from_nowhere),
+        MANY_TEST(test_more_tasks_than_32_bits_count),
         MANY_TEST(test_suspects_go_out_in_small_groups),
         MANY_TEST(test_one_kind_of_suspects_at_a_time_and_the_worst_first),
         MANY_TEST(test_beside_a_suspect_nothing_is_counted),
