@@ -28,8 +28,19 @@ const gather_policy_t *gather_policy_of(const gather_t *g, uint32_t leg)
     return &g->policies[leg];
 }
 
+/* The lists are in the order in which things are due: all of them come forward together. */
+static void come_forward(gather_t *g, int64_t extends_ms, int64_t reports_ms)
+{
+    for (uint32_t slot = 0; slot < g->capacity; slot++) {
+        g->entries[slot].extend_ms -= extends_ms > 0 ? extends_ms : 0;
+        g->entries[slot].report_ms -= reports_ms > 0 ? reports_ms : 0;
+    }
+}
+
 void gather_limits(gather_t *g, const gather_limits_t *limits)
 {
+    come_forward(g, g->limits.extend_every_ms - limits->extend_every_ms,
+                 g->limits.report_after_ms - limits->report_after_ms);
     g->limits = *limits;
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
         gather_policy(g, leg, &limits->policy);

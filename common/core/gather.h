@@ -112,7 +112,7 @@ void gather_policy(gather_t *g, uint32_t leg, const gather_policy_t *policy);
 const gather_policy_t *gather_policy_of(const gather_t *g, uint32_t leg);
 
 /* All but the seed, and for every leg. Messages that are held keep room, however few may be held now; what is
- * due by the times that were in force stays due then. */
+ * due by a shorter time that was in force stays due then. */
 void gather_limits(gather_t *g, const gather_limits_t *limits);
 
 /* 1: new. 0: held already: a newer token is taken, with the source that brings it, and the legs that are

@@ -228,6 +228,29 @@ static void test_other_limits_count_for_what_is_held(void **state)
     assert_int_equal(answer(g, 1, &save, OUTCOME_TRANSIENT, 0, EVERY_MS, true), TAKEN_BAD);
 }
 
+/* What comes in after it is not kept waiting by what was due by a longer period. */
+static void test_shorter_periods_count_at_once(void **state)
+{
+    gather_t *g = *state;
+    const gather_limits_t limits = {.messages_max = HELD,
+                                    .extend_ms = EXTEND_MS,
+                                    .extend_every_ms = EVERY_MS / 2,
+                                    .report_after_ms = REPORT_MS / 2,
+                                    .policy = {.max_tries = TRIES}};
+    deliver(g, 1, 50, BOTH, 0);
+    gather_task_t first = give(g, SAVE, 1);
+    ok(g, 1, &first, 10);
+    gather_limits(g, &limits);
+    deliver(g, 2, 51, BOTH, 10);
+    gather_task_t second = give(g, SAVE, 1);
+    ok(g, 1, &second, 10);
+    gather_step_t steps[3];
+    assert_int_equal(gather_steps(g, 0, 10 + REPORT_MS / 2, steps, 3), 2);
+    assert_int_equal(gather_steps(g, 0, 10 + EVERY_MS / 2, steps, 3), 2);
+    assert_int_equal(steps[0].op, OP_EXTEND);
+    assert_int_equal(steps[1].id.seq, 2);
+}
+
 /* --- bounds --- */
 
 static void test_not_ours_any_more_is_not_told(void **state)
@@ -339,6 +362,7 @@ int main(void)
         TEST(test_redelivered_with_the_tries_of_another),
         TEST(test_redelivered_with_fewer_tries),
         TEST(test_other_limits_count_for_what_is_held),
+        TEST(test_shorter_periods_count_at_once),
         TEST(test_policies_differ_by_leg_and_change),
         TEST(test_not_ours_any_more_is_not_told),
         TEST(test_a_long_text_is_cut_between_characters),
