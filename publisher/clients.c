@@ -92,7 +92,8 @@ static int publish_new(clients_t *c, uint32_t client, const publish_t *p, int n)
     uint32_t refused = 0;
     if (c->closed)
         return refuse_frame(c, client, ERR_DRAINING, c->closed);
-    if (!outbox_has_room(c->outbox)) {
+    /* Of a round that is done again some pieces may be committed and others not: nothing new goes with it. */
+    if (!outbox_has_room(c->outbox) || c->round->undone) {
         c->refused_full++;
         return refuse_frame(c, client, ERR_FULL, "the outbox or its disk is full");
     }

@@ -82,6 +82,7 @@ bool round_takes_more(const round_t *r)
 int round_insert(round_t *r, size_t at, uint64_t *ret_id)
 {
     uint64_t id = 0;
+    assert(!r->undone);
     if (r->inserts_count == r->inserts_cap && grow_inserts(r) < 0)
         return -ENOMEM;
     if (r->bodies.failed)
@@ -385,15 +386,24 @@ int round_commit(round_t *r)
 int round_again(round_t *r)
 {
     enum { PIECE = 256 };
+    uint32_t piece = PIECE;
     int error = 0;
+    bool smaller;
+    if (!r->undone) /* what is staged came in since */
+        return round_commit(r);
     do {
-        uint32_t end = r->again_from + PIECE < r->steps_count ? r->again_from + PIECE : r->steps_count;
-        for (uint32_t i = r->again_from; i < end && r->failed == 0; i++)
-            stage_again(r, i);
-        error = commit_steps(r, r->again_from, end);
+        uint32_t left = r->steps_count - r->again_from;
+        uint32_t n = left < piece ? left : piece;
+        for (uint32_t i = 0; i < n && r->failed == 0; i++)
+            stage_again(r, r->again_from + i);
+        error = commit_steps(r, r->again_from, r->again_from + n);
         if (error == 0)
-            r->again_from = end;
-    } while (error == 0 && r->again_from < r->steps_count);
+            r->again_from += n;
+        /* Who dies takes the body along: a piece may be too large for what is left of the disk. */
+        smaller = error == -ENOSPC && n > 1;
+        if (smaller)
+            piece = n / 2;
+    } while ((error == 0 || smaller) && r->again_from < r->steps_count);
     return error;
 }
 

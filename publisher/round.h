@@ -4,8 +4,8 @@
  *   round_insert, round_client, round_load    new messages, and what is remembered of where they came from
  *   round_step                                what consumers report
  *   round_redrive, round_purge                what becomes of dead letters
- *   round_commit                              all of it or nothing; then the codes are good and answers may
- * go round_end                                 forgets the answers, for the next round
+ *   round_commit                              all of it or nothing; then the codes are good, answers may go
+ *   round_end                                 forgets the answers, for the next round
  *
  * A round that failed for want of space (-ENOSPC) is undone, but for the steps: a consumer waits for their
  * answer, and deletions are what makes room. round_again() stages them anew, without what was new, and
@@ -81,7 +81,7 @@ void round_time(round_t *r, int64_t now_ms, int64_t now_us, int64_t wall_ms);
 /* It has not failed, and its bodies have not reached ROUND_BYTES_MAX. */
 bool round_takes_more(const round_t *r);
 /* Appends the body that was written to r->bodies from `at` on. 0 or -errno; after a failure the round fails.
- */
+ * Not while it is `undone`: pieces of it may fail, and others not. */
 int round_insert(round_t *r, size_t at, uint64_t *ret_id);
 int round_client(round_t *r, uint64_t session, uint64_t number, uint64_t first_id, uint32_t stored);
 int round_load(round_t *r, const char *load_id, uint64_t position);

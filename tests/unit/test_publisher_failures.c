@@ -8,6 +8,7 @@
 static int setup(void **state)
 {
     write_errno = sync_errno = writes_left = 0;
+    log_bytes_max = 0;
     return world_open(state);
 }
 
@@ -272,6 +273,41 @@ static void a_redrive_on_a_full_disk_is_undone(void **state)
     assert_int_equal(gauges(w).total, 0);
 }
 
+/* A message that dies takes its body along: what has room on a full disk may be less than a piece. */
+static void large_letters_find_room_one_by_one(void **state)
+{
+    enum { MESSAGES = 40, BODY = 60000 };
+    static const char body[BODY];
+    world_t *w = *state;
+    w->limits.ready_bytes_max = 1 << 26;
+    close_world(w, true);
+    open_world(w);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        size_t at = w->round.bodies.len;
+        buffer_append(&w->round.bodies, body, BODY);
+        round_insert(&w->round, at, NULL);
+    }
+    delivery_session_open(w->delivery, SESSION, 1000);
+    commit(w);
+    commit(w);
+    assert_int_equal(take(w, MESSAGES), MESSAGES);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        const step_t s = {.token = w->items[i].token, .bad = BOTH, .text = {"no power", 8}};
+        round_step(&w->round, SESSION, w->items[i].id, &s);
+    }
+    write_errno = ENOSPC;
+    log_bytes_max = 512 * 1024;
+    assert_int_equal(round_commit(&w->round), -ENOSPC);
+    assert_int_equal(outbox_dead(w->outbox), 0);
+    assert_int_equal(round_again(&w->round), 0);
+    for (unsigned i = 0; i < MESSAGES; i++)
+        assert_int_equal(w->round.codes[i], STEP_DEAD);
+    round_end(&w->round);
+    assert_int_equal(outbox_dead(w->outbox), MESSAGES);
+    write_errno = 0;
+    assert_string_equal(buried_history(w, w->items[0].id), "0.1 PERMANENT no power; 1.1 PERMANENT no power");
+}
+
 /* --- tries --- */
 
 static step_code_t try_step(world_t *w, uint64_t id, uint64_t token, step_op_t op, event_t e)
@@ -429,6 +465,7 @@ int main(void)
         TEST(a_redriven_letter_comes_from_disk),
         TEST(letters_that_a_step_names_wait),
         TEST(a_redrive_on_a_full_disk_is_undone),
+        TEST(large_letters_find_room_one_by_one),
         TEST(which_tries_count),
         TEST(ends_of_leases_are_told),
         TEST(a_nack_leaves_its_reason),
