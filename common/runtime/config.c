@@ -220,6 +220,26 @@ double config_real(const config_t *c, const char *name)
     return value_of(c, name, 1U << CONFIG_REAL)->as.real;
 }
 
+int64_t config_int_of(const config_t *c, const char *name, const char *key)
+{
+    const unsigned types = 1U << CONFIG_INT | 1U << CONFIG_DURATION | 1U << CONFIG_SIZE;
+    return config_keyed_value(value_of(c, name, types), key)->integer;
+}
+
+double config_real_of(const config_t *c, const char *name, const char *key)
+{
+    return config_keyed_value(value_of(c, name, 1U << CONFIG_REAL), key)->real;
+}
+
+const char *config_key(const config_t *c, const char *name, size_t i)
+{
+    const config_value_t *v = value_of(c, name, ~0U);
+    for (size_t k = 0; k < v->keyed_count; k++)
+        if (v->keyed[k].key[0] != '\0' && i-- == 0)
+            return v->keyed[k].key;
+    return NULL;
+}
+
 bool config_flag(const config_t *c, const char *name)
 {
     return value_of(c, name, 1U << CONFIG_FLAG)->as.flag;

@@ -7,8 +7,10 @@
  * than others of its name has one of its own, with the section in it: MANDRILL_DEAD_RATE.
  * Every program has -h/--help, --version, -n (check and exit), --config FILE, --log-level. Values: durations
  * "250ms", "10s", "5m", "1h" or plain milliseconds; sizes "64k", "10M", "10G" (powers of 1024) or plain
- * bytes. An empty variable counts as not set. A file may hold sections of other programs; anything else
- * that the program does not know is an error.
+ * bytes. An option with a `key` may be given by key too, repeatedly: --max-tries 5 --max-tries restart=3, or
+ * "5,restart=3"; a key's own value wins over the one for all, wherever either stands. An empty variable
+ * counts as not set. A file may hold sections of other programs; anything else that the program does not know
+ * is an error.
  *
  * Ownership: the config owns its strings until config_destroy().
  * Errors: bad input is told on stderr, naming where it stands (flag, variable, file and key), the value and
@@ -38,6 +40,7 @@ typedef struct {
     const char *help;
     int64_t min, max;    /* INT, REAL, DURATION, SIZE; min == max == 0: any that is not negative */
     const char *choices; /* TEXT: "ipc|tcp"; NULL: any */
+    const char *key;     /* INT, REAL, DURATION, SIZE: "LEG" when a leg may have its own value; NULL: no */
     bool reloads;        /* a new value in the file counts from SIGHUP on */
     bool own_variable;   /* MANDRILL_SECTION_NAME: the name alone means something else in other programs */
 } config_option_t;
@@ -78,6 +81,12 @@ const char *config_text(const config_t *c,
                         const char *name); /* any type, as given; NULL: not given and no default */
 int64_t config_int(const config_t *c, const char *name); /* INT, DURATION, SIZE */
 double config_real(const config_t *c, const char *name);
+/* Of an option with `key`: what is said of this one, else of all others. The functions above return the
+ * latter. */
+int64_t config_int_of(const config_t *c, const char *name, const char *key);
+double config_real_of(const config_t *c, const char *name, const char *key);
+/* The keys that something is said of, one after the other from 0; NULL: no more. */
+const char *config_key(const config_t *c, const char *name, size_t i);
 bool config_flag(const config_t *c, const char *name);
 bool config_given(const config_t *c, const char *name); /* by flag, environment or file */
 size_t config_list(const config_t *c, const char *name, const char *const **ret);

@@ -109,7 +109,8 @@ static int take_key(zpl_t *z, const char *key, const char *value)
     if (strcmp(key, "config") == 0)
         return tell_line(z, "\"config\" cannot stand in a configuration");
     config_from_t from = ours ? FROM_SECTION : FROM_FILE;
-    if (c->values[i].seen & 1U << from && config_option(c, i)->type != CONFIG_LIST)
+    if (c->values[i].seen & 1U << from && config_option(c, i)->type != CONFIG_LIST &&
+        !config_option(c, i)->key)
         return config_tell(c, "%s:%u: \"%s\" stands here twice", z->path, z->line, key);
     return config_set(c, i, from, origin, value);
 }

@@ -44,7 +44,8 @@ static int option_left(const config_option_t *o, char *text, size_t size)
     if (o->type == CONFIG_FLAG)
         return snprintf(text, size, is_on(o) ? "--[no-]%s" : "--%s", o->name);
     const char *argument = o->argument ? o->argument : "VALUE";
-    return snprintf(text, size, "--%s %s", o->name, choices_are_argument(o) ? o->choices : argument);
+    return snprintf(text, size, "--%s %s%s%s%s", o->name, o->key ? "[" : "", o->key ? o->key : "",
+                    o->key ? "=]" : "", choices_are_argument(o) ? o->choices : argument);
 }
 
 static void print_row(FILE *out, const char *left, const char *text, int column, int width)
@@ -70,7 +71,7 @@ static void print_option(FILE *out, const config_t *c, const config_option_t *o,
             n += *p == '|' ? snprintf(text + n, sizeof(text) - (size_t)n, ", ")
                            : snprintf(text + n, sizeof(text) - (size_t)n, "%c", *p);
     }
-    if (o->type == CONFIG_LIST && n < TEXT_MAX)
+    if ((o->type == CONFIG_LIST || o->key) && n < TEXT_MAX)
         n += snprintf(text + n, sizeof(text) - (size_t)n, "; may be repeated");
     if (o->fallback && n < TEXT_MAX && (o->type != CONFIG_FLAG || is_on(o)))
         n += snprintf(text + n, sizeof(text) - (size_t)n, " (default %s)", is_on(o) ? "on" : o->fallback);

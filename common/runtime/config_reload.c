@@ -13,6 +13,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_value(const config_option_t *o, const config_value_t *a, const config_value_t *b)
 {
+    if (o->key)
+        return config_keyed_same(a, b);
     if (o->type != CONFIG_LIST)
         return same_text(a->text, b->text);
     bool same = a->list_count == b->list_count;

@@ -113,6 +113,7 @@ void config_value_done(config_value_t *v)
     for (size_t i = 0; i < v->list_count; i++)
         free(v->list[i]);
     free(v->list);
+    config_keyed_done(v);
     free(v->text);
     free(v->origin);
 }
@@ -149,27 +150,29 @@ static int check_range(const config_t *c, const config_option_t *o, const char *
     return 0;
 }
 
-static int parse_number(const config_t *c, const config_option_t *o, const char *origin, const char *text,
-                        config_value_t *v)
+int config_parse_scalar(const config_t *c, const config_option_t *o, const char *origin, const char *text,
+                        config_scalar_t *ret)
 {
     int r = -EINVAL;
+    if (!*text)
+        return config_tell(c, "%s: the value is empty, expected %s", origin, config_wanted(o->type));
     if (o->type == CONFIG_INT)
-        r = config_parse_int(text, &v->as.integer);
+        r = config_parse_int(text, &ret->integer);
     else if (o->type == CONFIG_REAL)
-        r = config_parse_real(text, &v->as.real);
+        r = config_parse_real(text, &ret->real);
     else if (o->type == CONFIG_DURATION)
-        r = config_parse_duration(text, &v->as.integer);
+        r = config_parse_duration(text, &ret->integer);
     else if (o->type == CONFIG_SIZE)
-        r = config_parse_size(text, &v->as.integer);
+        r = config_parse_size(text, &ret->integer);
     else
-        r = config_parse_flag(text, &v->as.flag);
+        r = config_parse_flag(text, &ret->flag);
     if (r == -ERANGE)
         return config_tell(c, "%s: \"%s\" is too large", origin, text);
     if (r < 0)
         return config_tell(c, "%s: \"%s\" is not %s", origin, text, config_wanted(o->type));
     if (o->type == CONFIG_FLAG)
         return 0;
-    return check_range(c, o, origin, text, o->type == CONFIG_REAL ? v->as.real : (double)v->as.integer);
+    return check_range(c, o, origin, text, o->type == CONFIG_REAL ? ret->real : (double)ret->integer);
 }
 
 static int list_append(const config_t *c, config_value_t *v, const char *item, size_t len)
@@ -209,7 +212,7 @@ static int parse_value(const config_t *c, const config_option_t *o, const char *
     if (o->type == CONFIG_LIST)
         return parse_list(c, origin, text, v);
     if (o->type != CONFIG_TEXT)
-        return parse_number(c, o, origin, text, v);
+        return config_parse_scalar(c, o, origin, text, &v->as);
     if (o->choices && !config_is_choice(o->choices, text))
         return config_tell(c, "%s: \"%s\" is not one of %s", origin, text, o->choices);
     return 0;
@@ -219,6 +222,8 @@ int config_set(config_t *c, size_t i, config_from_t from, const char *origin, co
 {
     const config_option_t *o = config_option(c, i);
     config_value_t *old = &c->values[i];
+    if (o->key)
+        return config_set_keyed(c, i, from, origin, text);
     config_value_t v = {.from = from, .seen = old->seen | 1U << from};
     int r = parse_value(c, o, origin, text, &v);
     if (r == 0 && (!(v.text = strdup(text)) || !(v.origin = strdup(origin))))

@@ -15,18 +15,30 @@ typedef enum {
     FROM_FLAG
 } config_from_t;
 
+typedef union {
+    int64_t integer;
+    double real;
+    bool flag;
+} config_scalar_t;
+
+/* What an option says of one key; "" for all others. */
+typedef struct {
+    char *key;
+    char *text; /* as given: "restart=3" */
+    config_from_t from;
+    config_scalar_t as;
+} config_keyed_t;
+
 typedef struct {
     config_from_t from;
     unsigned seen; /* the places where it stands, a bit each */
     char *text;    /* as given; NULL: no value */
     char *origin;  /* where it stands, for messages */
-    union {
-        int64_t integer;
-        double real;
-        bool flag;
-    } as;
+    config_scalar_t as;
     char **list; /* LIST */
     size_t list_count;
+    config_keyed_t *keyed; /* of an option with `key` */
+    size_t keyed_count;
 } config_value_t;
 
 struct config {
@@ -61,6 +73,15 @@ const char *config_wanted(config_type_t type);
 int config_set(config_t *c, size_t i, config_from_t from, const char *origin, const char *text);
 /* Tells what is wrong, with the program's name; returns -EINVAL. */
 int config_tell(const config_t *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for an option with `key`; within one place of a file no key may come twice. */
+int config_set_keyed(config_t *c, size_t i, config_from_t from, const char *origin, const char *text);
+const config_scalar_t *config_keyed_value(const config_value_t *v, const char *key);
+bool config_keyed_same(const config_value_t *a, const config_value_t *b);
+void config_keyed_done(config_value_t *v);
+/* A number or a flag: 0, or -EINVAL, told. */
+int config_parse_scalar(const config_t *c, const config_option_t *o, const char *origin, const char *text,
+                        config_scalar_t *ret);
 
 int config_tell_no_memory(const config_t *c); /* -ENOMEM */
 void config_value_done(config_value_t *v);
