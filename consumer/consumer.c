@@ -37,6 +37,7 @@ static int open_sockets(consumer_t *c, char *why)
                              .publishers_count = o->publishers_count,
                              .batch = o->batch,
                              .window_max = o->window_max,
+                             .label = o->name,
                              .log_messages = o->log_messages};
     int error = downstream_open(&c->downstream, &down, why);
     if (error == 0)
@@ -68,7 +69,7 @@ int consumer_open(consumer_t *c, const consumer_options_t *o, int signals)
         log_error("out of memory");
         return -ENOMEM;
     }
-    legs_init(&c->legs, c->gather, c->roster);
+    legs_init(&c->legs, c->gather, c->roster, &c->options.policies);
     c->signals_item = loop_add_fd(&c->loop, signals);
     int error = open_sockets(c, why);
     if (error != 0) {
@@ -116,9 +117,8 @@ bool consumer_drained(consumer_t *c)
         return false;
     upstream_counts(c->upstream, &now);
     uint64_t finished = now.acked + now.dead - c->before_drain.acked - c->before_drain.dead;
-    log_line(clean ? LOG_INFO : LOG_WARN,
-             "drained: %" PRIu64 " finished, %" PRIu64 " released, %u left to their publishers", finished,
-             now.released - c->before_drain.released, gauges.held);
+    log_line(clean ? LOG_INFO : LOG_WARN, "drained: %" PRIu64 " finished, %" PRIu64 " released, %u left",
+             finished, now.released - c->before_drain.released, gauges.held);
     return true;
 }
 
@@ -140,7 +140,9 @@ static void reload(consumer_t *c)
     o->window_max = now.window_max;
     o->drain_ms = now.drain_ms;
     o->log_messages = now.log_messages;
+    o->policies = now.policies;
     gather_limits(c->gather, &o->gather);
+    legs_reload(&c->legs);
     upstream_options(c->upstream, o->window_max, o->log_messages);
 }
 

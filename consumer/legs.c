@@ -4,9 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-void legs_init(legs_t *l, const gather_t *gather, const roster_t *roster)
+void legs_init(legs_t *l, gather_t *gather, const roster_t *roster, const policies_t *policies)
 {
-    *l = (legs_t){.gather = gather, .roster = roster};
+    *l = (legs_t){.gather = gather, .roster = roster, .policies = policies};
+}
+
+void legs_reload(legs_t *l)
+{
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        if (l->names[leg][0] != '\0')
+            gather_policy(l->gather, leg, policies_of(l->policies, l->names[leg]));
 }
 
 static bool in_use(const legs_t *l, const gather_gauges_t *gauges, uint32_t leg)
@@ -27,8 +34,10 @@ int legs_number(legs_t *l, const char *name)
         if (!in_use(l, &gauges, (uint32_t)leg))
             unused = leg;
     }
-    if (unused >= 0)
-        snprintf(l->names[unused], sizeof l->names[unused], "%s", name);
+    if (unused < 0)
+        return unused;
+    snprintf(l->names[unused], sizeof l->names[unused], "%s", name);
+    gather_policy(l->gather, (uint32_t)unused, policies_of(l->policies, name));
     return unused;
 }
 

@@ -1,8 +1,10 @@
 #include "consumer/options.h"
+#include "common/core/utf8.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/wire.h"
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { SECOND_MS = 1000, HOUR_MS = 3600000 };
 
@@ -67,6 +69,7 @@ static const config_option_t options[] = {
      .min = 1,
      .max = TRIES_MAX,
      .help = "tries of a task that fails before its leg has ended badly",
+     .key = "LEG",
      .reloads = true},
     {.name = "backoff",
      .type = CONFIG_DURATION,
@@ -74,6 +77,7 @@ static const config_option_t options[] = {
      .argument = "TIME",
      .max = HOUR_MS,
      .help = "longest wait before the second try",
+     .key = "LEG",
      .reloads = true},
     {.name = "backoff-factor",
      .type = CONFIG_REAL,
@@ -82,6 +86,7 @@ static const config_option_t options[] = {
      .min = 1,
      .max = 100,
      .help = "how much longer before each further one",
+     .key = "LEG",
      .reloads = true},
     {.name = "backoff-max",
      .type = CONFIG_DURATION,
@@ -89,6 +94,34 @@ static const config_option_t options[] = {
      .argument = "TIME",
      .max = HOUR_MS,
      .help = "longest wait of all",
+     .key = "LEG",
+     .reloads = true},
+    {.name = "limit",
+     .type = CONFIG_DURATION,
+     .fallback = "30s",
+     .argument = "TIME",
+     .min = 1,
+     .max = HOUR_MS - 2,
+     .help = "a worker cancels a task that is at work for longer",
+     .key = "LEG",
+     .reloads = true},
+    /* Below the publishers' lease cap, an hour: else the lease would be lost before the try. */
+    {.name = "limit-hard",
+     .type = CONFIG_DURATION,
+     .fallback = "60s",
+     .argument = "TIME",
+     .min = 2,
+     .max = HOUR_MS - 1,
+     .help = "a try without a result after this time has failed",
+     .key = "LEG",
+     .reloads = true},
+    {.name = "release-after",
+     .type = CONFIG_DURATION,
+     .fallback = "1s",
+     .argument = "TIME",
+     .min = 1,
+     .max = HOUR_MS,
+     .help = "a message whose tasks all wait for longer goes back to its publisher meanwhile",
      .reloads = true},
     {.name = "drain-timeout",
      .type = CONFIG_DURATION,
@@ -96,6 +129,10 @@ static const config_option_t options[] = {
      .argument = "TIME",
      .help = "how long to finish what is at work after SIGTERM",
      .reloads = true},
+    {.name = "name",
+     .type = CONFIG_TEXT,
+     .argument = "LABEL",
+     .help = "what publishers call this consumer in their logs (default HOST:PID)"},
     {.name = "report",
      .type = CONFIG_TEXT,
      .fallback = "text",
@@ -116,7 +153,9 @@ const config_program_t consumer_program = {
     .arguments = "[options]",
     .examples = "  mandrill-consumer\n"
                 "  mandrill-consumer --publisher tcp://10.0.0.5:5555 --publisher tcp://10.0.0.6:5555\n"
-                "  mandrill-consumer --publisher tcp://publisher:5555 --listen 'tcp://*:5556'\n",
+                "  mandrill-consumer --publisher tcp://publisher:5555 --listen 'tcp://*:5556'\n"
+                "  mandrill-consumer --max-tries 5 --max-tries restart=3 --limit restart=2m --limit-hard "
+                "restart=5m\n",
     .options = options,
     .options_count = sizeof options / sizeof options[0],
 };
@@ -128,6 +167,16 @@ static int check_endpoint(const config_t *c, const char *name, const char *endpo
     return error != 0 ? config_refuse(c, name, why) : 0;
 }
 
+static int check_name(const config_t *c, const char *name)
+{
+    size_t len = name != NULL ? strlen(name) : 0;
+    char why[WHY_BYTES];
+    if (len <= LABEL_BYTES_MAX && (len == 0 || utf8_prefix(name, len) == len))
+        return 0;
+    snprintf(why, sizeof why, "a name is UTF-8 of at most %d bytes", LABEL_BYTES_MAX);
+    return config_refuse(c, "name", why);
+}
+
 int options_read(const config_t *c, consumer_options_t *ret)
 {
     consumer_options_t o = {
@@ -135,6 +184,7 @@ int options_read(const config_t *c, consumer_options_t *ret)
         .control = config_text(c, "control"),
         .announce = config_text(c, "announce"),
         .report = config_text(c, "report"),
+        .name = config_text(c, "name"),
         .window_max = (uint32_t)config_int(c, "window-max"),
         .batch = (uint32_t)config_int(c, "batch"),
         .drain_ms = config_int(c, "drain-timeout"),
@@ -142,17 +192,19 @@ int options_read(const config_t *c, consumer_options_t *ret)
         .gather = {.extend_ms = config_int(c, "extend"),
                    .extend_every_ms = config_int(c, "extend-every"),
                    .report_after_ms = config_int(c, "report-after"),
-                   .policy = {.max_tries = (uint32_t)config_int(c, "max-tries"),
-                              .backoff = {.base_ms = config_int(c, "backoff"),
-                                          .factor = config_real(c, "backoff-factor"),
-                                          .cap_ms = config_int(c, "backoff-max")}},
+                   .release_after_ms = config_int(c, "release-after"),
                    .seed = clock_random_id()},
     };
     /* A window that became smaller takes nothing back, and one whose last step is not answered yet is held
      * beyond the publisher's count: room for as much again. */
     o.gather.messages_max = 2 * o.window_max;
     o.publishers_count = config_list(c, "publisher", &o.publishers);
-    int error = check_endpoint(c, "listen", o.listen);
+    int error = policies_read(c, &o.policies);
+    o.gather.policy = o.policies.others;
+    if (error == 0)
+        error = check_name(c, o.name);
+    if (error == 0)
+        error = check_endpoint(c, "listen", o.listen);
     if (error == 0)
         error = check_endpoint(c, "control", o.control);
     for (size_t i = 0; error == 0 && i < o.publishers_count; i++)

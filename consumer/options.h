@@ -2,8 +2,7 @@
 #ifndef MANDRILL_CONSUMER_OPTIONS_H
 #define MANDRILL_CONSUMER_OPTIONS_H
 
-#include "common/core/gather.h"
-#include "common/runtime/config.h"
+#include "consumer/policies.h"
 
 typedef struct {
     const char *const *publishers;
@@ -11,7 +10,9 @@ typedef struct {
     const char *listen, *control;
     const char *announce; /* NULL: nowhere */
     const char *report;   /* text, json, none */
+    const char *name;     /* NULL: HOST:PID */
     gather_limits_t gather;
+    policies_t policies;
     uint32_t window_max, batch;
     int64_t drain_ms;
     bool log_messages;

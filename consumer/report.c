@@ -23,6 +23,9 @@ static void leg_rows(const consumer_t *c, const gather_gauges_t *g, uint32_t leg
     metrics_int(m, (int64_t)g->done[leg], "workers.%s.done", name);
     metrics_int(m, (int64_t)g->bad[leg], "workers.%s.bad", name);
     metrics_int(m, (int64_t)g->retries[leg], "workers.%s.retries", name);
+    metrics_int(m, (int64_t)g->timeouts[leg], "workers.%s.timeouts", name);
+    metrics_int(m, (int64_t)g->lost[leg], "workers.%s.lost", name);
+    metrics_int(m, g->suspects[leg], "workers.%s.suspects", name);
 }
 
 static void refused_rows(const consumer_t *c, const upstream_counts_t *up, metrics_t *m)
@@ -53,6 +56,7 @@ void report_status(const consumer_t *c, metrics_t *m)
     metrics_int(m, c->loop.now_ms - c->started_ms, "uptime_ms");
     metrics_int(m, gauges.held, "held");
     metrics_int(m, gauges.reporting, "reporting");
+    metrics_int(m, gauges.strays, "strays");
     metrics_int(m, up.window, "window");
     metrics_int(m, c->options.window_max, "window_max");
     metrics_int(m, up.dialer.up, "publishers.connected");
@@ -122,6 +126,24 @@ typedef struct {
     uint32_t shown, left_out;
 } dump_t;
 
+static int dump_leg(const consumer_t *c, const gather_view_t *v, uint32_t leg, char *text, size_t size)
+{
+    static const char *const states[] = {[LEG_WAITING] = "waiting", [LEG_DONE] = "done", [LEG_BAD] = "bad"};
+    char label[4 * LABEL_BYTES_MAX + 1];
+    const char *name = legs_name(&c->legs, leg);
+    gather_leg_view_t l;
+    gather_leg_view(c->gather, v, leg, &l);
+    text_escape(l.label.bytes != NULL ? l.label.bytes : "", l.label.len, label, sizeof label);
+    name = name != NULL ? name : "?";
+    if (l.state == LEG_RUNNING)
+        return snprintf(text, size, " %s at worker %u (%s), try %u for %" PRId64 " ms;", name, l.worker,
+                        label, l.failures + 1, c->loop.now_ms - l.at_ms);
+    if (l.state == LEG_BACKING_OFF)
+        return snprintf(text, size, " %s waits %" PRId64 " ms, %u tries failed;", name,
+                        l.at_ms - c->loop.now_ms, l.failures);
+    return snprintf(text, size, " %s %s, %u tries failed;", name, states[l.state], l.failures);
+}
+
 static void dump_message(void *arg, const gather_view_t *v)
 {
     dump_t *d = arg;
@@ -131,16 +153,13 @@ static void dump_message(void *arg, const gather_view_t *v)
     }
     d->shown++;
     char id[MESSAGE_ID_TEXT];
-    char legs[LEGS_MAX * (NAME_BYTES_MAX + 16)] = "";
+    char legs[LOG_LINE_MAX] = "";
+    size_t len = 0;
     message_id_format(v->id, id);
-    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
-        const char *name = legs_name(&d->consumer->legs, leg);
-        const char *how = v->done >> leg & 1 ? "done" : v->bad >> leg & 1 ? "bad" : "open";
+    for (uint32_t leg = 0; leg < LEGS_MAX && len < sizeof legs; leg++)
         if (v->legs >> leg & 1)
-            snprintf(legs + strlen(legs), sizeof legs - strlen(legs), " %s %s,", name != NULL ? name : "?",
-                     how);
-    }
-    log_info("  %s%s %u at workers, extended %u times", id, legs, v->running, v->extended);
+            len += (size_t)dump_leg(d->consumer, v, leg, legs + len, sizeof legs - len);
+    log_info("  %s%s extended %u times", id, legs, v->extended);
 }
 
 void report_dump(const consumer_t *c)

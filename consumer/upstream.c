@@ -450,6 +450,7 @@ int upstream_open(upstream_t **ret, const upstream_options_t *o, char *why)
                                 .role = ROLE_CONSUMER,
                                 .kind = "",
                                 .leg = "",
+                                .label = o->label,
                                 .endpoints = o->publishers,
                                 .endpoints_count = o->publishers_count};
     dialer_events_t events = {

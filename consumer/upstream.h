@@ -18,6 +18,7 @@ typedef struct {
     size_t publishers_count;
     uint32_t batch;      /* steps of a frame, and what is held beyond the workers' windows */
     uint32_t window_max; /* shared among the publishers */
+    const char *label;   /* what publishers call us; NULL: HOST:PID */
     bool log_messages;
 } upstream_options_t;
 

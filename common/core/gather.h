@@ -111,8 +111,8 @@ void gather_destroy(gather_t **ref);
 void gather_policy(gather_t *g, uint32_t leg, const gather_policy_t *policy);
 const gather_policy_t *gather_policy_of(const gather_t *g, uint32_t leg);
 
-/* All but the seed, and for every leg. Messages that are held keep room, however few may be held now; what is
- * due by a shorter time that was in force stays due then. */
+/* All but the seed; the policy is every leg's until gather_policy() says another. Messages that are held keep
+ * room, however few may be held now; what is due by a shorter time that was in force stays due then. */
 void gather_limits(gather_t *g, const gather_limits_t *limits);
 
 /* 1: new. 0: held already: a newer token is taken, with the source that brings it, and the legs that are
@@ -174,6 +174,7 @@ int64_t gather_next_ms(const gather_t *g); /* when it is due; INT64_MAX for neve
 size_t gather_held(const gather_t *g, uint32_t source, uint64_t *ret, size_t max);
 /* For log lines: facts about a held message, by its step. */
 typedef struct {
+    uint32_t slot;
     message_id_t id;
     uint32_t source;
     uint32_t extended; /* times */
@@ -183,6 +184,16 @@ typedef struct {
     uint32_t body_len;
 } gather_view_t;
 bool gather_view(const gather_t *g, uint32_t slot, uint32_t lease, gather_view_t *ret);
+/* One leg of it. */
+typedef enum { LEG_WAITING, LEG_RUNNING, LEG_BACKING_OFF, LEG_DONE, LEG_BAD } gather_leg_state_t;
+typedef struct {
+    gather_leg_state_t state;
+    uint32_t failures; /* tries that have failed */
+    uint32_t worker;   /* RUNNING: who has it */
+    text_t label;      /* what he is called */
+    int64_t at_ms;     /* RUNNING: since when; BACKING_OFF: until when */
+} gather_leg_view_t;
+void gather_leg_view(const gather_t *g, const gather_view_t *view, uint32_t leg, gather_leg_view_t *ret);
 /* For SIGUSR1: calls `each` for every held message. */
 void gather_each(const gather_t *g, void (*each)(void *arg, const gather_view_t *view), void *arg);
 

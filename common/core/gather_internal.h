@@ -244,6 +244,9 @@ void gather_tries_drop(gather_t *g, entry_t *e);
 /* Those of the last steps are not looked at any more. */
 void gather_tries_told(gather_t *g);
 
+/* gather_views.c */
+entry_t *gather_entry_by_lease(const gather_t *g, uint32_t slot, uint32_t lease);
+
 /* gather_steps.c */
 /* A leg has ended, or nothing runs any more: what follows from it for the message. */
 void gather_entry_review(gather_t *g, uint32_t slot);

@@ -184,18 +184,9 @@ static void lose(gather_t *g, uint32_t slot)
     gather_entry_review(g, slot);
 }
 
-static entry_t *entry_by_lease(const gather_t *g, uint32_t slot, uint32_t lease)
-{
-    if (slot >= g->capacity)
-        return NULL;
-    entry_t *e = &g->entries[slot];
-    bool held = e->state == ENTRY_OPEN || e->state == ENTRY_ENDED;
-    return held && e->lease == lease ? e : NULL;
-}
-
 bool gather_settled(gather_t *g, uint32_t slot, uint32_t lease, bool final, step_code_t code)
 {
-    const entry_t *e = entry_by_lease(g, slot, lease);
+    const entry_t *e = gather_entry_by_lease(g, slot, lease);
     if (e == NULL)
         return false;
     if (final && links_in(&g->report_links, slot))
@@ -224,73 +215,4 @@ void gather_release(gather_t *g)
     for (uint32_t slot = 0; slot < g->capacity; slot++)
         if (g->entries[slot].state == ENTRY_OPEN)
             gather_entry_review(g, slot);
-}
-
-/* --- what others may know --- */
-
-size_t gather_held(const gather_t *g, uint32_t source, uint64_t *ret, size_t max)
-{
-    size_t n = 0;
-    for (uint32_t slot = 0; slot < g->capacity && n + 2 <= max; slot++) {
-        const entry_t *e = &g->entries[slot];
-        if (e->source != source || e->stray || (e->state != ENTRY_OPEN && e->state != ENTRY_ENDED))
-            continue;
-        ret[n++] = e->id.stream;
-        ret[n++] = e->id.seq;
-    }
-    return n;
-}
-
-static gather_view_t view_of(const entry_t *e)
-{
-    return (gather_view_t){.id = e->id,
-                           .source = e->source,
-                           .extended = e->extended,
-                           .legs = e->legs,
-                           .done = e->done,
-                           .bad = e->bad,
-                           .running = e->running,
-                           .body = e->body,
-                           .body_len = e->body_len};
-}
-
-bool gather_view(const gather_t *g, uint32_t slot, uint32_t lease, gather_view_t *ret)
-{
-    const entry_t *e = entry_by_lease(g, slot, lease);
-    if (e == NULL)
-        return false;
-    *ret = view_of(e);
-    return true;
-}
-
-void gather_each(const gather_t *g, void (*each)(void *arg, const gather_view_t *view), void *arg)
-{
-    for (uint32_t slot = 0; slot < g->capacity; slot++) {
-        const entry_t *e = &g->entries[slot];
-        if (e->state != ENTRY_OPEN && e->state != ENTRY_ENDED)
-            continue;
-        gather_view_t view = view_of(e);
-        each(arg, &view);
-    }
-}
-
-void gather_gauges(const gather_t *g, gather_gauges_t *ret)
-{
-    gather_gauges_t gauges = {.held = g->states[ENTRY_OPEN] + g->states[ENTRY_ENDED],
-                              .reporting = g->states[ENTRY_ENDED],
-                              .late = g->late,
-                              .extended = g->extended,
-                              .strays = g->strays_index.count};
-    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
-        gauges.waiting[leg] = gather_waiting(g, leg);
-        gauges.suspects[leg] = gauges.waiting[leg] - g->waiting[leg][CLASS_NORMAL].count + g->suspects[leg];
-        gauges.timeouts[leg] = g->timeouts[leg];
-        gauges.lost[leg] = g->lost[leg];
-        gauges.running[leg] = g->running_legs[leg];
-        gauges.backing_off[leg] = g->backing_off[leg];
-        gauges.done[leg] = g->done[leg];
-        gauges.bad[leg] = g->bad[leg];
-        gauges.retries[leg] = g->retries[leg];
-    }
-    *ret = gauges;
 }

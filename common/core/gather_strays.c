@@ -12,7 +12,7 @@ static int grow(gather_t *g)
     uint32_t capacity = g->strays_capacity > 0 ? 2 * g->strays_capacity : STRAYS_FIRST;
     if (capacity > g->limits.messages_max)
         capacity = g->limits.messages_max;
-    if (capacity == g->strays_capacity)
+    if (capacity <= g->strays_capacity)
         return -ENOSPC;
     stray_t *strays = realloc(g->strays, capacity * sizeof *strays);
     if (strays == NULL)

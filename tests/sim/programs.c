@@ -77,6 +77,7 @@ static int run_consumer(process_t *p)
         .control = control_endpoints[p->index],
         .report = "none",
         .gather = plan->gather,
+        .policies = {.others = plan->gather.policy},
         .window_max = plan->window_max,
         .batch = plan->consumer_batch,
         .drain_ms = plan->drain_ms,

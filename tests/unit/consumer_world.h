@@ -63,6 +63,7 @@ typedef struct {
     bool welcome, who;
     unsigned error;
     uint64_t seen;
+    int64_t limit_ms;               /* of the last TASKS */
     task_record_t tasks[TASKS_MAX]; /* without their bodies */
     uint32_t tasks_count, frames;
 } worker_world_t;
@@ -322,6 +323,7 @@ static void world_worker_frame(worker_world_t *k, const frame_t *f)
         n = decode_tasks(f->data, f->len, &head, tasks);
         assert_true(n > 0);
         k->seen = head.seen;
+        k->limit_ms = head.limit_ms;
         k->frames++;
         for (int i = 0; i < n && k->tasks_count < TASKS_MAX; i++)
             k->tasks[k->tasks_count++] = tasks[i];
@@ -443,6 +445,7 @@ static inline int world_setup(void **state)
                    .policy = {.max_tries = 5, .backoff = {.base_ms = 20, .factor = 2, .cap_ms = 100}},
                    .seed = 1},
     };
+    w->options.policies.others = w->options.gather.policy;
     *state = w;
     return 0;
 }

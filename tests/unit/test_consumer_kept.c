@@ -178,6 +178,7 @@ typedef struct {
     gather_t *gather;
     roster_t *roster;
     legs_t legs;
+    policies_t policies;
 } legs_world_t;
 
 static int legs_setup(void **state)
@@ -186,7 +187,9 @@ static int legs_setup(void **state)
     gather_limits_t limits = {.messages_max = 4, .policy.max_tries = 1};
     w.gather = gather_new(&limits);
     w.roster = roster_new();
-    legs_init(&w.legs, w.gather, w.roster);
+    w.policies =
+        (policies_t){.others = {.max_tries = 5}, .count = 1, .legs = {{"restart", {.max_tries = 3}}}};
+    legs_init(&w.legs, w.gather, w.roster, &w.policies);
     *state = &w;
     return w.gather == NULL || w.roster == NULL;
 }
@@ -213,6 +216,21 @@ static void test_a_name_keeps_its_number(void **state)
 }
 
 /* Each reason to keep a number, alone: asked for, served, a task in hand. */
+static void test_a_name_brings_its_policy(void **state)
+{
+    legs_world_t *w = *state;
+    uint32_t save = (uint32_t)legs_number(&w->legs, "save");
+    assert_int_equal(roster_join(w->roster, 1, save, "k", 1), 0); /* or its number would go to the next */
+    uint32_t restart = (uint32_t)legs_number(&w->legs, "restart");
+    assert_int_equal(gather_policy_of(w->gather, save)->max_tries, 5);
+    assert_int_equal(gather_policy_of(w->gather, restart)->max_tries, 3);
+    w->policies.legs[0].policy.max_tries = 2;
+    w->policies.others.max_tries = 7;
+    legs_reload(&w->legs);
+    assert_int_equal(gather_policy_of(w->gather, save)->max_tries, 7);
+    assert_int_equal(gather_policy_of(w->gather, restart)->max_tries, 2);
+}
+
 static void test_numbers_in_use_are_not_given_away(void **state)
 {
     legs_world_t *w = *state;
@@ -265,6 +283,7 @@ int main(void)
         KEPT_TEST(test_room),
         KEPT_TEST(test_long_texts_fill_a_frame_early),
         LEGS_TEST(test_a_name_keeps_its_number),
+        LEGS_TEST(test_a_name_brings_its_policy),
         LEGS_TEST(test_numbers_in_use_are_not_given_away),
         LEGS_TEST(test_all_numbers_in_use),
     };
