@@ -1,5 +1,5 @@
 # Plants a bug: cmake -DMUTANT=FILE -DROOT=FOLDER -DOUTPUT=FILE -P mutate.cmake. A mutant has four lines: the source file,
-# the invariant that it breaks, a text of that file, and what stands there instead. Nothing is planted unless the text is there exactly once.
+# the invariants that it may break (a,b), a text of that file, and what stands there instead. Nothing is planted unless the text is there exactly once.
 file(READ "${MUTANT}" mutant)
 if(NOT mutant MATCHES "^([^\n]+)\n([^\n]+)\n([^\n]+)\n([^\n]*)\n$")
   message(FATAL_ERROR "${MUTANT} has not four lines")

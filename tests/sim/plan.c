@@ -49,7 +49,6 @@ static void plan_limits(plan_t *p)
         .report_after_ms = between(0, 200),
         .policy = {.max_tries = (uint32_t)between(1, 5),
                    .backoff = {.base_ms = between(10, 300), .factor = 2, .cap_ms = between(300, 3000)}},
-        .seed = random_next(&random),
     };
     p->consumer_batch = skewed(128);
     p->window_max = skewed(256);

@@ -1,5 +1,6 @@
 #include "tests/sim/programs.h"
 #include "cli/publish_client.h"
+#include "common/runtime/clock.h"
 #include "common/runtime/log.h"
 #include "common/runtime/signals.h"
 #include "consumer/consumer.h"
@@ -70,7 +71,7 @@ publisher_t *program_publisher(process_t *p)
 static int run_consumer(process_t *p)
 {
     const plan_t *plan = &world.plan;
-    const consumer_options_t options = {
+    consumer_options_t options = {
         .publishers = publisher_endpoints,
         .publishers_count = plan->publishers,
         .listen = consumer_endpoints[p->index],
@@ -82,6 +83,8 @@ static int run_consumer(process_t *p)
         .batch = plan->consumer_batch,
         .drain_ms = plan->drain_ms,
     };
+    /* Refs begin with it: no start has those of another. */
+    options.gather.seed = clock_random_id();
     int code = EXIT_FAILURE;
     consumer_t *consumer = calloc(1, sizeof *consumer);
     if (consumer == NULL)

@@ -57,8 +57,11 @@ static void more_slots(void)
 {
     uint32_t count = slots_count > 0 ? 2 * slots_count : EVENTS_FIRST;
     slots = keep_grow(slots, count * sizeof *slots);
+    /* Not the memory of the process whose turn it is, which may be killed. */
+    memory_t *whose = memory_enter(NULL);
     if ((slots_count > 0 ? heap_grow(&queue, count) : heap_init(&queue, count)) != 0)
         abort();
+    memory_enter(whose);
     for (uint32_t i = slots_count; i < count; i++)
         slots[i].next_free = i + 1 < count ? i + 1 : HEAP_NONE;
     first_free = slots_count;
