@@ -188,7 +188,24 @@ static int64_t poll_due(void *self, int64_t now_ms, worker_sink_t *sink)
     return next_ms;
 }
 
+/* Half of the tasks go on all the same. */
+static void cancel(void *self, uint32_t number, worker_sink_t *sink)
+{
+    worker_state_t *s = self;
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (s->tasks[i].task->number != number || chance(500))
+            continue;
+        s->tasks[i] = s->tasks[--s->count];
+        worker_fail(sink, number, OUTCOME_TRANSIENT, 0, "cancelled");
+        return;
+    }
+}
+
 const worker_kind_t sim_save = {
     .name = "save-sim", .leg = "save", .executor = EXECUTOR_BATCH, .run_batch = run_batch};
-const worker_kind_t sim_restart = {
-    .name = "restart-sim", .leg = "restart", .executor = EXECUTOR_LOOP, .start = start, .poll = poll_due};
+const worker_kind_t sim_restart = {.name = "restart-sim",
+                                   .leg = "restart",
+                                   .executor = EXECUTOR_LOOP,
+                                   .start = start,
+                                   .poll = poll_due,
+                                   .cancel = cancel};

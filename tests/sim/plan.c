@@ -58,6 +58,15 @@ static void plan_limits(plan_t *p)
     p->drain_ms = between(100, 4000);
 }
 
+/* Time limits of tasks, now and then: the soft one first, and never longer than the hard one. */
+static void plan_task_limits(gather_policy_t *policy)
+{
+    if (below(3) == 0)
+        policy->limit_ms = between(200, 4000);
+    if (below(3) == 0)
+        policy->limit_hard_ms = policy->limit_ms + between(200, 4000);
+}
+
 static void plan_machines(plan_t *p)
 {
     static const int64_t latencies_us[] = {50, 300, 300, 2000, 20000};
@@ -115,6 +124,7 @@ void plan_make(plan_t *p, uint64_t seed)
     p->load = p->clients > 0 && below(3) == 0 ? 0 : skewed(128);
     p->published = skewed(64);
     plan_limits(p);
+    plan_task_limits(&p->gather.policy);
     plan_machines(p);
     plan_work(p);
     plan_faults(p);
