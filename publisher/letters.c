@@ -9,6 +9,8 @@ enum {
     LOOK_MAX = LETTERS_MAX,           /* at so many letters for one request, */
     LOOK_BYTES_MAX = 4 * 1024 * 1024, /* or so many bytes of them; */
     GLOB_STEPS_A_BYTE = 4,            /* a pattern may cost its length times the text's (core/glob.h) */
+    BYTES_A_RECORD = LOOK_BYTES_MAX / LETTERS_COST_MAX,
+    SET_BACK_MS = 100, /* what two clocks that are read one after the other may differ by */
 };
 
 struct letters_pick {
@@ -21,6 +23,7 @@ typedef struct {
     letters_t *letters;
     const dead_t *dead;
     int64_t oldest_ms, newest_ms; /* when what is asked for may have died */
+    int64_t now_ms, future_ms;    /* the wall clock; when letters from behind it died at the latest */
     batch_t batch;
     uint32_t looked, taken;
     size_t bytes;
@@ -37,7 +40,8 @@ static bool is_asked_for(const look_t *look, const outbox_letter_t *l)
 {
     const letter_filter_t *f = &look->dead->filter;
     body_t body;
-    if (l->died_ms < look->oldest_ms || l->died_ms > look->newest_ms ||
+    int64_t died_ms = l->died_ms <= look->now_ms ? l->died_ms : look->future_ms;
+    if (died_ms < look->oldest_ms || died_ms > look->newest_ms ||
         !matches(&f->reason, l->reason.bytes, l->reason.len))
         return false;
     return f->host.len == 0 ||
@@ -112,6 +116,29 @@ static int64_t ago(int64_t now_ms, uint64_t ms)
     return ms < (uint64_t)now_ms ? now_ms - (int64_t)ms : -1;
 }
 
+/* A letter that died later than it is now died before the clock was set back, which was no later than it was
+ * seen here first. On the clock of now. */
+static int64_t steady_since(letters_t *l)
+{
+    const round_t *now = l->round;
+    int64_t ahead_ms = now->wall_ms - now->now_ms;
+    if (!l->timed || ahead_ms < l->ahead_ms - SET_BACK_MS) {
+        l->steady_ms = now->now_ms;
+        l->ahead_ms = ahead_ms;
+        l->timed = true;
+    }
+    if (ahead_ms > l->ahead_ms)
+        l->ahead_ms = ahead_ms;
+    return l->steady_ms + now->wall_ms - now->now_ms;
+}
+
+/* In records of what one turn takes. */
+static int cost(const look_t *look)
+{
+    size_t records = LETTERS_COST_MIN + look->looked + look->bytes / BYTES_A_RECORD;
+    return records < LETTERS_COST_MAX ? (int)records : LETTERS_COST_MAX;
+}
+
 static void end_answer(look_t *look, buried_t *rest)
 {
     const char *const *names;
@@ -121,7 +148,7 @@ static void end_answer(look_t *look, buried_t *rest)
     buried_end(&look->batch, rest);
 }
 
-/* 0 or -errno with everything that BURIED says in l->frame. */
+/* What it cost, or -errno, with everything that BURIED says in l->frame. */
 static int do_what_is_asked(letters_t *l, const dead_t *d)
 {
     const letter_filter_t *f = &d->filter;
@@ -133,6 +160,8 @@ static int do_what_is_asked(letters_t *l, const dead_t *d)
         .dead = d,
         .oldest_ms = f->newer_ms == 0 ? 0 : ago(now_ms, f->newer_ms),
         .newest_ms = f->older_ms == 0 ? INT64_MAX : ago(now_ms, f->older_ms),
+        .now_ms = now_ms,
+        .future_ms = steady_since(l),
         .last = after,
     };
     int r = 0;
@@ -153,22 +182,21 @@ static int do_what_is_asked(letters_t *l, const dead_t *d)
                            .count = look.taken,
                            .looked_to = look.last == 0 ? (message_id_t){0} : outbox_id(l->outbox, look.last),
                            .more = look.more});
-    return l->frame.failed ? -ENOMEM : 0;
+    return l->frame.failed ? -ENOMEM : cost(&look);
 }
 
-static int answer_later(letters_t *l, uint32_t client)
+static void answer_later(letters_t *l, uint32_t client)
 {
     assert(l->answers_count < LETTERS_ANSWERS_MAX);
     letters_answer_t *a = &l->answers[l->answers_count++];
     *a = (letters_answer_t){.routing_id = client, .at = l->answers_bytes.len, .len = (uint32_t)l->frame.len};
     buffer_append(&l->answers_bytes, l->frame.data, l->frame.len);
-    return LETTERS_COST;
 }
 
 static int refuse(server_t *server, uint32_t client, unsigned code, const char *why)
 {
     server_error(server, client, code, why);
-    return LETTERS_COST;
+    return LETTERS_COST_MIN;
 }
 
 int letters_take(letters_t *l, server_t *server, uint32_t client, const frame_t *frame)
@@ -189,9 +217,10 @@ int letters_take(letters_t *l, server_t *server, uint32_t client, const frame_t 
     if (r < 0 && !(writes && l->round->failed < 0))
         return refuse(server, client, ERR_STORE, r == -ENOMEM ? "out of memory" : outbox_why(l->outbox));
     if (writes)
-        return answer_later(l, client);
-    server_send(server, client, &l->frame);
-    return LETTERS_COST;
+        answer_later(l, client);
+    else
+        server_send(server, client, &l->frame);
+    return r < 0 ? LETTERS_COST_MIN : r;
 }
 
 void letters_answer(letters_t *l, server_t *server, unsigned code, const char *why)

@@ -8,8 +8,10 @@
 #include "publisher/round.h"
 
 enum {
-    LETTERS_COST = RECORDS_MAX / 4, /* a request is worth so many records of what one turn takes, */
-    LETTERS_ANSWERS_MAX = 8,        /* so that there are fewer than this in a round */
+    /* A request is worth so many records of what one turn takes, by what it looks at: */
+    LETTERS_COST_MIN = RECORDS_MAX / 64,
+    LETTERS_COST_MAX = RECORDS_MAX / 4,
+    LETTERS_ANSWERS_MAX = RECORDS_MAX / LETTERS_COST_MIN, /* so there are no more than this in a round */
 };
 
 typedef struct {
@@ -26,6 +28,10 @@ typedef struct {
     letters_answer_t answers[LETTERS_ANSWERS_MAX];
     uint32_t answers_count;
     struct letters_pick *picks; /* letters that a request has found */
+    /* Since when the wall clock was not set back, as far as requests have seen; and what it was ahead of the
+       monotonic one then. */
+    int64_t steady_ms, ahead_ms;
+    bool timed;
 } letters_t;
 
 int letters_open(letters_t *l, outbox_t *outbox, round_t *round); /* 0 or -ENOMEM */
