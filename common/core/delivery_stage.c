@@ -83,12 +83,11 @@ static step_code_t give_back(delivery_t *d, uint32_t slot, lease_end_t end, uint
 {
     uint32_t place = stage(d, slot);
     delivery_change_t *c = &d->changes[place];
+    bool counts = end != LEASE_RELEASED && end != LEASE_SPARED;
     c->lease_end = end;
     c->ref = ref;
-    if (end != LEASE_RELEASED && end != LEASE_SPARED) {
-        c->deliveries++;
-    }
-    if (c->deliveries > d->limits.max_deliveries) {
+    c->deliveries += counts;
+    if (counts && c->deliveries > d->limits.max_deliveries) {
         set_fate(d, place, FATE_BURY);
         c->exhausted = true;
         return STEP_DEAD;

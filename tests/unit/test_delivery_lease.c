@@ -116,6 +116,21 @@ static void test_other_limits_count_for_what_is_there(void **state)
     delivery_destroy(&d);
 }
 
+/* A release counts nothing, also where fewer leases may be lost than have been. */
+static void test_a_release_kills_nothing(void **state)
+{
+    (void)state;
+    uint64_t token;
+    delivery_t *d = with_lease(&token);
+    assert_int_equal(delivery_expire(d, ACK_MS, 10), 1);
+    commit(d, ACK_MS);
+    token = lease_one(d, 0, 1, ACK_MS);
+    delivery_limits(d, CAP_MS, 0);
+    assert_int_equal(step(d, 0, 1, token, 0, 0, OP_RELEASE, 100, ACK_MS), STEP_RETURNED);
+    expect_change(d, 1, CHANGE_MARK, 0, 0, 1, 100, false);
+    delivery_destroy(&d);
+}
+
 static void test_lost_leases_run_out(void **state)
 {
     (void)state;
@@ -294,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_extension_is_capped),
         cmocka_unit_test(test_nack_and_release),
         cmocka_unit_test(test_lost_leases_run_out),
+        cmocka_unit_test(test_a_release_kills_nothing),
         cmocka_unit_test(test_other_limits_count_for_what_is_there),
         cmocka_unit_test(test_nacks_exhaust),
         cmocka_unit_test(test_expiry_skips_what_is_staged),
