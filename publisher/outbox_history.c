@@ -65,14 +65,12 @@ static int add_in(outbox_t *o, statement_t get, statement_t set, uint64_t id, co
     int r = outbox_history_read(o, get, id, &packed);
     if (r == 0)
         r = outbox_history_append(o, events, len);
-    if (r < 0)
+    /* Said again, nothing is new: nothing counts twice, nor after the tries have begun anew. */
+    if (r <= 0)
         return r;
     outbox_unpack_tries(packed, tries);
     if (counts)
         history_tries(events, len, tries);
-    /* Said again: nothing is new. */
-    if (r == 0 && outbox_pack_tries(tries) == packed)
-        return 0;
     o->dirty = true;
     return write_row(o, set, id, outbox_pack_tries(tries));
 }

@@ -362,6 +362,24 @@ static void which_tries_count(void **state)
     assert_string_equal(buried_history(w, id), "1.1 TRANSIENT a; 1.7 LOST b; 1.2 TIMEOUT c");
 }
 
+/* The tries of a redriven message begin anew, also when what was told before its death is told again. */
+static void a_try_that_is_told_again_does_not_count(void **state)
+{
+    world_t *w = *state;
+    lease(w, 1);
+    uint64_t id = w->items[0].id, token = w->items[0].token;
+    const event_t e = a_try(1, 5, HOW_TRANSIENT, "no power");
+    assert_int_equal(try_step(w, id, token, OP_EXTEND, e), STEP_KEPT);
+    const step_t bad = {.token = token, .done = SAVE, .bad = RESTART};
+    round_step(&w->round, SESSION, id, &bad);
+    commit(w);
+    assert_int_equal(round_redrive(&w->round, id, 0), 0);
+    commit(w);
+    crash(w);
+    assert_int_equal(try_step(w, id, token, OP_NONE, e), STEP_STALE);
+    assert_int_equal(tries_of(w, id), 0);
+}
+
 typedef struct {
     outbox_letter_t letter;
     char bytes[512];
@@ -467,6 +485,7 @@ int main(void)
         TEST(a_redrive_on_a_full_disk_is_undone),
         TEST(large_letters_find_room_one_by_one),
         TEST(which_tries_count),
+        TEST(a_try_that_is_told_again_does_not_count),
         TEST(ends_of_leases_are_told),
         TEST(a_nack_leaves_its_reason),
         TEST(a_leg_that_ended_badly_is_told_once),
