@@ -107,9 +107,8 @@ void outbox_bind(outbox_t *o, statement_t which, const uint64_t *values, int n)
 
 int outbox_begin(outbox_t *o)
 {
-    if (o->failed < 0)
-        return o->failed;
-    return outbox_run(o, ST_BEGIN, "beginning a round");
+    int r = o->failed < 0 ? o->failed : o->settled ? 0 : outbox_settle_log(o);
+    return r < 0 ? r : outbox_run(o, ST_BEGIN, "beginning a round");
 }
 
 int outbox_insert(outbox_t *o, uint8_t legs, const void *body, size_t len, uint64_t *ret_id)

@@ -93,7 +93,8 @@ struct outbox {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENTS];
     char *path, *reserve_path;
-    bool look; /* opened for a look: no epoch */
+    bool look;    /* opened for a look: no epoch */
+    bool settled; /* what was found in the log is in its place */
     uint32_t epoch;
     outbox_counts_t now; /* as the round leaves it */
     outbox_counts_t committed;
@@ -138,7 +139,7 @@ int outbox_exec(outbox_t *o, const char *sql);
 int outbox_ask(outbox_t *o, const char *sql, int64_t *ret);
 int outbox_prepare(outbox_t *o);
 int outbox_checkpoint(outbox_t *o);
-/* All of the WAL goes to its place, and the WAL begins again with no bytes. */
+/* All of the WAL goes to its place, and the WAL begins again with no bytes. Before the first write. */
 int outbox_settle_log(outbox_t *o);
 
 /* outbox_history.c; a history is read into o->history, and added to there */

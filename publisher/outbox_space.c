@@ -27,7 +27,9 @@ int outbox_checkpoint(outbox_t *o)
 
 int outbox_settle_log(outbox_t *o)
 {
-    return checkpoint(o, SQLITE_CHECKPOINT_TRUNCATE);
+    int r = checkpoint(o, SQLITE_CHECKPOINT_TRUNCATE);
+    o->settled |= r == 0;
+    return r;
 }
 
 int outbox_idle(outbox_t *o)
