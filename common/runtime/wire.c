@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,11 @@ enum {
     /* What a server has not read yet of one peer: 64 MB of the largest frames. The rest waits in the peer's
        kernel and queue: nobody who sends faster than he is read fills our memory. */
     UNREAD_FRAMES_MAX = 32,
-    /* Answers to a peer that has no credit to bound them. */
+    /* Answers to a peer that has no credit to bound them: so many frames for each, */
     ANSWERS_FRAMES_MAX = 1000,
+    /* and of those that are no small ones so many bytes for all of them together. */
+    ANSWERS_BYTES_MAX = 32 * 1024 * 1024,
+    ANSWER_SMALL_BYTES = 4096,
     HANDSHAKE_MS = 3000,
     RECONNECT_MS = 100,
     RECONNECT_MS_MAX = 5000,
@@ -42,6 +46,7 @@ enum {
 struct wire {
     void *socket;
     bool router;
+    bool answers_only;   /* bound by wire_bind_open */
     wire_guard_t *guard; /* of a wire that is bound to a TCP port, else NULL */
     ipc_file_t file;     /* of a wire that is bound to a path */
     zmq_msg_t body;      /* of the frame that was received last */
@@ -161,18 +166,19 @@ static int bind_tcp(const wire_t *w, const char *endpoint, char *why)
     return -error;
 }
 
-static int bind_new(wire_t **ret, const char *endpoint, int unsent_max, char *why)
+static int bind_new(wire_t **ret, const char *endpoint, bool answers_only, char *why)
 {
     int error = endpoint_check(endpoint, why);
     if (error != 0)
         return error;
     const bool tcp = strncmp(endpoint, "tcp:", 4) == 0;
     wire_t *w = NULL;
-    error = wire_new(&w, true, tcp, unsent_max);
+    error = wire_new(&w, true, tcp, answers_only ? ANSWERS_FRAMES_MAX : HIGH_WATER_FRAMES);
     if (error != 0) {
         snprintf(why, WHY_BYTES, "cannot open a socket: %s", zmq_strerror(-error));
         return error;
     }
+    w->answers_only = answers_only;
     error = tcp ? bind_tcp(w, endpoint, why) : ipc_bind(w->socket, endpoint, &w->file, why);
     size_t len = sizeof w->endpoint;
     if (error == 0 && zmq_getsockopt(w->socket, ZMQ_LAST_ENDPOINT, w->endpoint, &len) != 0) {
@@ -189,12 +195,12 @@ static int bind_new(wire_t **ret, const char *endpoint, int unsent_max, char *wh
 
 int wire_bind(wire_t **ret, const char *endpoint, char *why)
 {
-    return bind_new(ret, endpoint, HIGH_WATER_FRAMES, why);
+    return bind_new(ret, endpoint, false, why);
 }
 
 int wire_bind_open(wire_t **ret, const char *endpoint, char *why)
 {
-    return bind_new(ret, endpoint, ANSWERS_FRAMES_MAX, why);
+    return bind_new(ret, endpoint, true, why);
 }
 
 int wire_connect(wire_t **ret, const char *endpoint, char *why)
@@ -340,16 +346,55 @@ static int send_routing_id(const wire_t *w, uint32_t routing_id)
     return 0;
 }
 
+/* Answers that are no small ones, until libzmq has sent them or dropped them with their peer: its thread says
+ * so. */
+static atomic_size_t unsent_answers_bytes;
+
+static void answer_is_gone(void *bytes, void *len)
+{
+    atomic_fetch_sub(&unsent_answers_bytes, (uintptr_t)len);
+    free(bytes);
+}
+
+static int answer_new(zmq_msg_t *ret, size_t len)
+{
+    if (atomic_load(&unsent_answers_bytes) + len > ANSWERS_BYTES_MAX)
+        return -EAGAIN;
+    void *bytes = malloc(len);
+    if (bytes == NULL)
+        return -ENOMEM;
+    atomic_fetch_add(&unsent_answers_bytes, len);
+    if (zmq_msg_init_data(ret, bytes, len, answer_is_gone, (void *)(uintptr_t)len) == 0)
+        return 0;
+    answer_is_gone(bytes, (void *)(uintptr_t)len);
+    return -ENOMEM;
+}
+
+static int message_new(const wire_t *w, zmq_msg_t *ret, const buffer_t *frame)
+{
+    int error = 0;
+    if (frame->failed)
+        return -ENOMEM;
+    if (w->answers_only && frame->len > ANSWER_SMALL_BYTES)
+        error = answer_new(ret, frame->len);
+    else if (zmq_msg_init_size(ret, frame->len) != 0)
+        error = -ENOMEM;
+    if (error == 0 && frame->len > 0)
+        memcpy(zmq_msg_data(ret), frame->data, frame->len);
+    return error;
+}
+
 int wire_send(wire_t *w, uint32_t routing_id, const buffer_t *frame)
 {
     assert(frame->len <= FRAME_BYTES_MAX);
     zmq_msg_t message;
     /* Before the routing id is sent: behind it there is no way back. */
-    if (frame->failed || zmq_msg_init_size(&message, frame->len) != 0)
-        return -ENOMEM;
-    if (frame->len > 0)
-        memcpy(zmq_msg_data(&message), frame->data, frame->len);
-    int error = w->router ? send_routing_id(w, routing_id) : 0;
+    int error = message_new(w, &message, frame);
+    if (error != 0) {
+        w->counts.unsendable += error == -EAGAIN;
+        return error;
+    }
+    error = w->router ? send_routing_id(w, routing_id) : 0;
     while (error == 0 && zmq_msg_send(&message, w->socket, ZMQ_DONTWAIT) < 0)
         if (zmq_errno() != EINTR)
             error = -zmq_errno();

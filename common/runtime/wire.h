@@ -31,8 +31,8 @@ typedef struct {
 /* tcp://ADDRESS:PORT (port 0 or * : any free one; * as address: all) or ipc://PATH (created 0600; a stale one
  * left by a dead process is taken over, a live one is "in use"). */
 int wire_bind(wire_t **ret, const char *endpoint, char *why);
-/* The same for peers that are given nothing under credit, only answered: what one does not take of them is
- * bounded here. */
+/* The same for peers that are given nothing under credit, only answered: what they do not take of it is
+ * bounded here, for each peer in frames and for all of them in bytes. */
 int wire_bind_open(wire_t **ret, const char *endpoint, char *why);
 /* Connects; the name must be an address already (endpoint_resolve). */
 int wire_connect(wire_t **ret, const char *endpoint, char *why);
@@ -46,7 +46,8 @@ int wire_recv(wire_t *w, frame_t *ret);
 /* Waits until something can be received: for the end of a program, when its loop runs no more. False when
  * until_ms has come first. */
 bool wire_wait(wire_t *w, int64_t until_ms);
-/* Never blocks. -EAGAIN: the peer's pipe is full; -EHOSTUNREACH: it is gone. The buffer stays the caller's.
+/* Never blocks. -EAGAIN: the peer's pipe is full, or too many answers are unsent; -EHOSTUNREACH: it is gone.
+ * The buffer stays the caller's.
  */
 int wire_send(wire_t *w, uint32_t routing_id, const buffer_t *frame);
 /* Looks for connections that send without ever ending a message and cuts them; call at least each 100 ms

@@ -429,6 +429,60 @@ static void a_full_pipe_is_told_and_nothing_blocks(void **state)
     wire_close(&server, 0);
 }
 
+/* Asks from a socket that takes next to nothing in by itself. */
+static void *peer_that_asks(void *context)
+{
+    const int one = 1, at_once = 0;
+    void *peer = zmq_socket(context, ZMQ_DEALER);
+    zmq_setsockopt(peer, ZMQ_RCVHWM, &one, sizeof one);
+    zmq_setsockopt(peer, ZMQ_LINGER, &at_once, sizeof at_once);
+    assert_int_equal(zmq_connect(peer, ipc_endpoint), 0);
+    assert_int_equal(zmq_send(peer, "ask", 3, 0), 3);
+    return peer;
+}
+
+/* Several peers that ask and do not read fill our memory no more than one; small answers go on, and all do
+ * when the peers have gone. */
+static void answers_that_nobody_takes_are_bounded(void **state)
+{
+    (void)state;
+    enum { PEERS = 3, ANSWERS = 200, ANSWER_BYTES = 1000000, ANSWERS_IN_MEMORY = 60 };
+    const buffer_t large = {.data = calloc(1, ANSWER_BYTES), .len = ANSWER_BYTES};
+    const buffer_t small = bytes_of("small");
+    wire_t *server = NULL;
+    void *context = zmq_ctx_new();
+    void *peers[PEERS];
+    uint32_t id = 0;
+    int sent = 0;
+    assert_int_equal(wire_bind_open(&server, ipc_endpoint, why), 0);
+    for (int p = 0; p < PEERS; p++) {
+        int error = 0;
+        peers[p] = peer_that_asks(context);
+        id = expect_frame(server).routing_id;
+        for (int i = 0; i < ANSWERS && error == 0; i++, sent++)
+            error = wire_send(server, id, &large);
+        assert_int_equal(error, -EAGAIN);
+    }
+    assert_in_range(sent, 1, ANSWERS_IN_MEMORY);
+    assert_int_equal(wire_send(server, id, &small), 0);
+    for (int p = 0; p < PEERS; p++)
+        zmq_close(peers[p]);
+
+    peers[0] = peer_that_asks(context);
+    id = expect_frame(server).routing_id;
+    int error = -EAGAIN;
+    for (int ms = 0; ms < WAIT_MS && error == -EAGAIN; ms++) {
+        error = wire_send(server, id, &large);
+        if (error == -EAGAIN)
+            poll(NULL, 0, 1);
+    }
+    assert_int_equal(error, 0);
+    zmq_close(peers[0]);
+    zmq_ctx_term(context);
+    wire_close(&server, 0);
+    free(large.data);
+}
+
 static void closing_nothing_is_fine(void **state)
 {
     (void)state;
@@ -459,6 +513,7 @@ int main(void)
         cmocka_unit_test(messages_of_several_frames_are_refused_and_the_next_is_taken),
         cmocka_unit_test(a_peer_with_an_id_of_its_own_is_refused),
         cmocka_unit_test(a_full_pipe_is_told_and_nothing_blocks),
+        cmocka_unit_test(answers_that_nobody_takes_are_bounded),
         cmocka_unit_test(closing_nothing_is_fine),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
