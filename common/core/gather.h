@@ -12,8 +12,9 @@
  * one that it has answered, that was given to it again since, and that it never got.
  *
  * A try that is over its hard limit has failed, and the worker still has it: a stray. So has a worker that
- * was lost and came back with tasks. A stray's place in the window comes back when it is answered, and when
- * it ended well after all that is told, whatever has become of its message.
+ * was lost and came back with tasks: these are remembered, as many as messages may be held. A stray's place
+ * in the window comes back when it is answered, and when it ended well after all that is told, whatever has
+ * become of its message.
  *
  * Tries that failed are counted by task, also over redeliveries (gather_message_t.tries), and told with the
  * message's steps. Nothing is kept of a message all of whose tries ended well.

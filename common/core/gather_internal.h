@@ -91,6 +91,7 @@ typedef struct {
 } who_t;
 
 /* A try that a worker still has and that nobody waits for. */
+enum { LOST_WORKER = ROSTER_MAX }; /* whose it is until he comes back */
 typedef struct {
     uint64_t ref;
     message_id_t id; /* seq 0: not known any more */
@@ -143,6 +144,7 @@ struct gather {
     stray_t *strays;
     links_t stray_links;
     fifo_t strays_spare;
+    fifo_t lost_strays;   /* of LOST_WORKER, the oldest first */
     index_t strays_index; /* by ref and worker */
 
     fifo_t spare;
@@ -220,11 +222,13 @@ void gather_take_back(gather_t *g, uint32_t n, bool costs_try, int64_t now_ms);
 
 /* gather_strays.c */
 /* The worker has this try and nobody waits for it. `task` is its task's number when that is still known, else
- * UINT32_MAX. False: there is no room for one more. */
+ * UINT32_MAX. Room is made by forgetting what the lost ones had. False: there is none for one more. */
 bool gather_stray_add(gather_t *g, uint32_t worker, uint64_t ref, uint32_t task, const giving_t *of);
 /* The worker's stray of that ref, or UINT32_MAX. */
 uint32_t gather_stray_find(const gather_t *g, uint32_t worker, uint64_t ref);
 void gather_stray_remove(gather_t *g, uint32_t stray);
+/* To another worker. False: it is forgotten instead, for want of memory. */
+bool gather_stray_move(gather_t *g, uint32_t stray, uint32_t worker);
 /* There is nobody to tell for this source any more. */
 void gather_strays_forget(gather_t *g, uint32_t source);
 /* It has ended well: told as far as that can be done. Removes it. */

@@ -1,6 +1,6 @@
 /* Strays: tries that a worker still has and that nobody waits for, as they are over their hard limit, or came
  * back with a worker that was thought lost. They keep the worker's window right, and what they get done is
- * told. */
+ * told. What a lost worker had is remembered, should he come back, as long as there is room. */
 #include "common/core/gather_internal.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -26,9 +26,24 @@ static int grow(gather_t *g)
     return 0;
 }
 
+static fifo_t *strays_of(gather_t *g, uint32_t worker)
+{
+    return worker == LOST_WORKER ? &g->lost_strays : &g->workers[worker].strays;
+}
+
+static bool make_room(gather_t *g)
+{
+    if (g->strays_spare.count > 0 || grow(g) == 0)
+        return true;
+    if (g->lost_strays.count == 0)
+        return false;
+    gather_stray_remove(g, g->lost_strays.first);
+    return true;
+}
+
 bool gather_stray_add(gather_t *g, uint32_t worker, uint64_t ref, uint32_t task, const giving_t *of)
 {
-    if (g->strays_spare.count == 0 && grow(g) != 0)
+    if (!make_room(g))
         return false;
     const uint32_t i = g->strays_spare.first;
     if (index_put(&g->strays_index, index_mix(ref, worker), i) != 0)
@@ -43,7 +58,7 @@ bool gather_stray_add(gather_t *g, uint32_t worker, uint64_t ref, uint32_t task,
         s->source = e->state == ENTRY_SPENT ? SOURCES_MAX : e->source;
     }
     fifo_remove(&g->strays_spare, &g->stray_links, i);
-    fifo_push(&g->workers[worker].strays, &g->stray_links, i);
+    fifo_push(strays_of(g, worker), &g->stray_links, i);
     return true;
 }
 
@@ -63,8 +78,22 @@ void gather_stray_remove(gather_t *g, uint32_t stray)
 {
     const stray_t *s = &g->strays[stray];
     index_remove(&g->strays_index, index_mix(s->ref, s->worker), stray);
-    fifo_remove(&g->workers[s->worker].strays, &g->stray_links, stray);
+    fifo_remove(strays_of(g, s->worker), &g->stray_links, stray);
     fifo_push_front(&g->strays_spare, &g->stray_links, stray);
+}
+
+bool gather_stray_move(gather_t *g, uint32_t stray, uint32_t worker)
+{
+    stray_t *s = &g->strays[stray];
+    if (index_put(&g->strays_index, index_mix(s->ref, worker), stray) != 0) {
+        gather_stray_remove(g, stray);
+        return false;
+    }
+    index_remove(&g->strays_index, index_mix(s->ref, s->worker), stray);
+    fifo_remove(strays_of(g, s->worker), &g->stray_links, stray);
+    fifo_push(strays_of(g, worker), &g->stray_links, stray);
+    s->worker = worker;
+    return true;
 }
 
 void gather_strays_forget(gather_t *g, uint32_t source)

@@ -69,6 +69,7 @@ gather_t *gather_new(const gather_limits_t *limits)
         fifo_init(&g->workers[i].strays);
     }
     fifo_init(&g->strays_spare);
+    fifo_init(&g->lost_strays);
     if (g->whos == NULL || index_init(&g->index, SLOTS_FIRST) != 0 || links_init(&g->extend_links, 1) != 0 ||
         links_init(&g->report_links, 1) != 0 || links_init(&g->task_links, 1) != 0 ||
         links_init(&g->age_links, 1) != 0 || links_init(&g->stray_links, 1) != 0 ||

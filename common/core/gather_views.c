@@ -64,7 +64,7 @@ void gather_gauges(const gather_t *g, gather_gauges_t *ret)
                               .reporting = g->states[ENTRY_ENDED],
                               .late = g->late,
                               .extended = g->extended,
-                              .strays = g->strays_index.count};
+                              .strays = g->strays_index.count - g->lost_strays.count};
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
         gauges.waiting[leg] = gather_waiting(g, leg);
         gauges.suspects[leg] = gauges.waiting[leg] - g->waiting[leg][CLASS_NORMAL].count + g->suspects[leg];

@@ -35,6 +35,16 @@ static uint32_t task_of(const gather_t *g, uint64_t ref)
     return e->state != ENTRY_FREE && e->generation == ref >> 32 ? n : UINT32_MAX;
 }
 
+/* He has this one from before. False: there is no room to note it. */
+static bool has_still(gather_t *g, uint32_t worker, uint64_t ref, const giving_t *of)
+{
+    uint32_t task = task_of(g, ref), lost = gather_stray_find(g, LOST_WORKER, ref);
+    if (task != UINT32_MAX && g->tasks[task].state != TASK_RUNNING)
+        g->tasks[task].avoid = (uint16_t)(worker + 1);
+    return lost != UINT32_MAX ? gather_stray_move(g, lost, worker)
+                              : gather_stray_add(g, worker, ref, task, of);
+}
+
 uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, const uint64_t *refs, size_t n,
                               int64_t now_ms)
 {
@@ -48,11 +58,8 @@ uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, c
     for (size_t i = 0; i < n; i++) {
         if (!is_ours(g, refs[i]))
             continue;
-        uint32_t task = task_of(g, refs[i]);
-        if (!gather_stray_add(g, worker, refs[i], task, &of))
+        if (!has_still(g, worker, refs[i], &of))
             break;
-        if (task != UINT32_MAX && g->tasks[task].state != TASK_RUNNING)
-            g->tasks[task].avoid = (uint16_t)(worker + 1);
         count++;
     }
     return count;
@@ -120,17 +127,37 @@ static bool suspect_has_started(const gather_t *g, const holder_t *h)
     return false;
 }
 
+/* Should he come back, it is known what his tasks were, whatever has become of their messages. */
+static void remember_strays(gather_t *g, const holder_t *h)
+{
+    uint32_t after;
+    for (uint32_t stray = h->strays.first; stray != FIFO_NONE; stray = after) {
+        after = g->stray_links.next[stray];
+        gather_stray_move(g, stray, LOST_WORKER);
+    }
+}
+
+static void remember_task(gather_t *g, uint32_t n)
+{
+    const giving_t of = {g->tasks[n].who, g->tasks[n].given_ms};
+    gather_stray_add(g, LOST_WORKER, gather_ref(g, n), n, &of);
+}
+
 uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool lost, int64_t now_ms)
 {
     assert(worker < ROSTER_MAX);
     const holder_t *h = &g->workers[worker];
-    uint32_t count = 0;
+    uint32_t count = h->strays.count + h->running.count;
     bool suspects_only = lost && suspect_has_started(g, h);
-    for (; h->strays.first != FIFO_NONE; count++)
+    if (lost)
+        remember_strays(g, h);
+    while (h->strays.first != FIFO_NONE)
         gather_stray_remove(g, h->strays.first);
     /* From the last, as each goes before the others in its queue: they keep their order. */
-    for (; h->running.last != FIFO_NONE; count++) {
+    while (h->running.last != FIFO_NONE) {
         const task_t *t = &g->tasks[h->running.last];
+        if (lost)
+            remember_task(g, h->running.last);
         bool costs_try = lost && has_started(h, t) && (!suspects_only || class_of(t) != CLASS_NORMAL);
         gather_take_back(g, h->running.last, costs_try, now_ms);
     }

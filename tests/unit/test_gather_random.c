@@ -393,7 +393,7 @@ static void lose_worker(world_t *w)
     }
     gather_worker_gone(w->g, worker, draw(w, 4) != 0, w->now_ms);
     /* It comes back, as somebody else or with what it had. */
-    uint32_t room = HELD - w->g->strays_index.count;
+    uint32_t room = HELD - (w->g->strays_index.count - w->g->lost_strays.count);
     bool same = draw(w, 2) == 0 && kept <= room;
     uint32_t count = gather_worker_joined(w->g, worker, "back", refs, same ? kept : 0, w->now_ms);
     assert_int_equal(count, same ? kept : 0);

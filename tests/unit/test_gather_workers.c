@@ -1,5 +1,4 @@
-/* The consumer's gather: workers that are lost and come back, what they had started, suspects, hard limits.
- */
+/* The consumer's gather: workers that are lost, what they had started, suspects, hard limits. */
 #include "common/core/gather_internal.h"
 #include "tests/unit/gather_fixture.h"
 
@@ -482,37 +481,6 @@ static void test_limits_change_at_run_time(void **state)
     assert_true(gather_next_ms(g) == INT64_MAX);
 }
 
-/* --- back from the dead --- */
-
-static void test_a_worker_comes_back_with_its_tasks(void **state)
-{
-    gather_t *g = *state;
-    deliver_many(g, 1, 3);
-    gather_task_t tasks[3];
-    for (int i = 0; i < 3; i++)
-        tasks[i] = give(g, SAVE, 1);
-    gather_worker_started(g, 1, 1);
-    gather_worker_gone(g, 1, true, 3000);
-    uint64_t held[] = {tasks[0].record.ref, tasks[1].record.ref, tasks[2].record.ref,
-                       tasks[0].record.ref ^ UINT64_C(1) << 62, /* of another process */
-                       7};
-    assert_int_equal(gather_worker_joined(g, 9, "again", held, 5, 4000), 3);
-    assert_int_equal(outstanding(g, 9), 3);
-    /* Preferably others do them now. */
-    gather_task_t none, again[3];
-    assert_false(gather_give(g, SAVE, 9, true, 4000, &none));
-    for (int i = 0; i < 3; i++)
-        assert_true(gather_give(g, SAVE, 2, true, 4000, &again[i]));
-    assert_int_equal(answer(g, 9, &tasks[0], OUTCOME_OK, 0, 5000, true), TAKEN_OK);
-    assert_int_equal(answer(g, 9, &tasks[1], OUTCOME_PERMANENT, 0, 5000, true), TAKEN_LATE);
-    ok(g, 2, &again[2], 5000);
-    assert_int_equal(answer(g, 9, &tasks[2], OUTCOME_OK, 0, 5000, true), TAKEN_LATE);
-    assert_int_equal(outstanding(g, 9), 0);
-    assert_int_equal(gauges(g).done[SAVE], 2);
-    ok(g, 2, &again[1], 5000);
-    assert_int_equal(answer(g, 2, &again[0], OUTCOME_OK, 0, 5000, true), TAKEN_LATE);
-}
-
 #define MANY_TEST(name) cmocka_unit_test_setup_teardown(name, setup_many, teardown)
 
 int main(void)
@@ -539,7 +507,6 @@ int main(void)
         MANY_TEST(test_a_message_that_is_over_gives_its_slot_back_at_the_limit),
         MANY_TEST(test_as_many_strays_as_messages),
         MANY_TEST(test_limits_change_at_run_time),
-        MANY_TEST(test_a_worker_comes_back_with_its_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
