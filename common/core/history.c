@@ -118,7 +118,7 @@ int history_add(buffer_t *history, const void *events, size_t len)
         return 0;
     }
     buffer_init(&row.bytes);
-    row.marks = malloc(((size_t)had + (size_t)more) * sizeof *row.marks);
+    row.marks = calloc((size_t)had + (size_t)more, sizeof *row.marks);
     int added = row.marks != NULL ? join(&row, history, events, len) : -ENOMEM;
     if (added >= 0 && buffer_reserve(history, HISTORY_BYTES_MAX) < 0) {
         added = -ENOMEM;
