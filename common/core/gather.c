@@ -183,7 +183,7 @@ void gather_ungive(gather_t *g, uint64_t ref)
     holder_t *h = &g->workers[t->worker];
     if (t->order == (uint32_t)h->given && h->given > 0)
         h->given--;
-    gather_take_back(g, gather_ref_number(ref), false, 0);
+    gather_take_back(g, gather_ref_number(ref), false, false, 0);
 }
 
 /* --- results --- */

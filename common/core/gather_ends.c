@@ -107,10 +107,8 @@ static gather_taken_t try_fails(gather_t *g, uint32_t n, how_t how, text_t text,
     gather_task_stop(g, n);
     if (how != HOW_PERMANENT)
         t->failures = (uint8_t)ended.no;
-    if (how == HOW_LOST) {
+    if (how == HOW_LOST)
         g->lost[n % LEGS_MAX]++;
-        t->lost += t->lost < UINT8_MAX;
-    }
     if (!g->entries[n / LEGS_MAX].lost) {
         gather_tries_begin(g, n / LEGS_MAX);
         gather_try_tell(g, n, &ended);
@@ -194,11 +192,16 @@ void gather_time_out(gather_t *g, uint32_t n, int64_t now_ms)
     try_fails(g, n, HOW_TIMEOUT, (text_t){"", 0}, 0, now_ms);
 }
 
-void gather_take_back(gather_t *g, uint32_t n, bool costs_try, int64_t now_ms)
+void gather_take_back(gather_t *g, uint32_t n, bool at_work, bool costs_try, int64_t now_ms)
 {
-    if (!gather_leg_is_open(g, n))
+    task_t *t = &g->tasks[n];
+    if (!gather_leg_is_open(g, n)) {
         gather_run_out(g, n);
-    else if (costs_try)
+        return;
+    }
+    gather_task_stop(g, n);
+    t->lost += at_work && t->lost < UINT8_MAX;
+    if (costs_try)
         try_fails(g, n, HOW_LOST, (text_t){"", 0}, -1, now_ms);
     else
         wait_again(g, n, INT64_MIN, true);

@@ -217,8 +217,10 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
 void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms);
 /* The try is over its hard limit. */
 void gather_time_out(gather_t *g, uint32_t n, int64_t now_ms);
-/* Ends what the worker had of a task, as if it had not been given or as a try that failed. */
-void gather_take_back(gather_t *g, uint32_t n, bool costs_try, int64_t now_ms);
+/* Ends what the worker had of a task, as if it had not been given or as a try that failed. `at_work`: the
+ * worker was lost over it, perhaps: should that happen again, it is a suspect, whether it cost a try or not.
+ */
+void gather_take_back(gather_t *g, uint32_t n, bool at_work, bool costs_try, int64_t now_ms);
 
 /* gather_strays.c */
 /* The worker has this try and nobody waits for it. `task` is its task's number when that is still known, else

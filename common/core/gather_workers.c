@@ -92,7 +92,7 @@ uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_
         before = g->task_links.prev[task];
         if (has_ref(refs, n, gather_ref(g, task)))
             continue;
-        gather_take_back(g, task, false, 0);
+        gather_take_back(g, task, false, false, 0);
         count++;
     }
     return count;
@@ -158,8 +158,9 @@ uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool lost, int64_t now
         const task_t *t = &g->tasks[h->running.last];
         if (lost)
             remember_task(g, h->running.last);
-        bool costs_try = lost && has_started(h, t) && (!suspects_only || class_of(t) != CLASS_NORMAL);
-        gather_take_back(g, h->running.last, costs_try, now_ms);
+        bool at_work = lost && has_started(h, t);
+        bool costs_try = at_work && (!suspects_only || class_of(t) != CLASS_NORMAL);
+        gather_take_back(g, h->running.last, at_work, costs_try, now_ms);
     }
     return count;
 }

@@ -224,6 +224,35 @@ static void test_beside_a_suspect_nothing_is_counted(void **state)
 }
 
 /* A task that kills its worker each time, among many that do not: it ends, and nothing else does. */
+/* Poison that comes when others are suspects already: they do not die of what it does beside them. */
+static void test_poison_beside_suspects(void **state)
+{
+    gather_t *g = *state;
+    deliver_many(g, 1, 40);
+    for (int i = 0; i < 2; i++)
+        lose_all(g, 1);
+    deliver_many(g, 41, 41);
+    gather_task_t tasks[MANY];
+    for (uint32_t kills = 0; gauges(g).held > 0 && kills < 100; kills++) {
+        uint32_t n = 0;
+        bool kills_it = false;
+        while (gather_give(g, SAVE, 1, false, 0, &tasks[n]))
+            kills_it |= tasks[n++].record.id.seq == 41;
+        gather_worker_started(g, 1, UINT32_MAX);
+        for (uint32_t i = 0; i < n && !kills_it; i++)
+            ok(g, 1, &tasks[i], 0);
+        if (kills_it) {
+            gather_worker_gone(g, 1, true, 0);
+            gather_worker_joined(g, 1, "again", NULL, 0, 0);
+        }
+        gather_step_t step;
+        while (gather_steps(g, 0, 0, &step, 1) == 1)
+            gather_settled(g, step.slot, step.lease, step.final, step.bad ? STEP_DEAD : STEP_DONE);
+    }
+    assert_int_equal(gauges(g).bad[SAVE], 1);
+    assert_int_equal(gauges(g).done[SAVE], 40);
+}
+
 static void test_poison_dies_and_its_neighbours_do_not(void **state)
 {
     gather_t *g = *state;
@@ -495,6 +524,7 @@ int main(void)
         MANY_TEST(test_suspects_go_out_in_small_groups),
         MANY_TEST(test_one_kind_of_suspects_at_a_time_and_the_worst_first),
         MANY_TEST(test_beside_a_suspect_nothing_is_counted),
+        MANY_TEST(test_poison_beside_suspects),
         MANY_TEST(test_poison_dies_and_its_neighbours_do_not),
         MANY_TEST(test_over_the_limit_it_is_tried_again_and_stays_out),
         MANY_TEST(test_its_late_ok_counts),
