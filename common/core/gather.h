@@ -155,6 +155,9 @@ gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t
 /* Steps for one source that are due now: messages whose legs have all ended, extensions, legs done that wait
  * to be reported. At most `max`; call again until it returns less. */
 size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t *ret, size_t max);
+/* What the source says of its ack deadline (0: nothing): its messages are extended three times within one at
+ * least, whatever extend_every_ms says. When it changes, gather_extend_all() is to follow. */
+void gather_ack_deadline(gather_t *g, uint32_t source, int64_t ack_deadline_ms);
 /* Every message of the source that is held gets an extension step now: after a new WELCOME. */
 void gather_extend_all(gather_t *g, uint32_t source, int64_t now_ms);
 /* When a step of the source is due; INT64_MIN: at once, INT64_MAX: nothing. */

@@ -77,9 +77,10 @@ typedef struct {
 } entry_t;
 
 typedef struct {
-    fifo_t extends; /* OPEN, by extend_ms */
-    fifo_t reports; /* OPEN with an untold end, by report_ms */
-    fifo_t finals;  /* ENDED, not handed out yet */
+    fifo_t extends;           /* OPEN, by extend_ms */
+    fifo_t reports;           /* OPEN with an untold end, by report_ms */
+    fifo_t finals;            /* ENDED, not handed out yet */
+    int64_t extend_within_ms; /* of an ack deadline that is short for extend_every_ms; 0: not known */
 } source_t;
 
 /* The names of the workers that joined last: more than there can be at once, as tries outlive workers. */

@@ -2,6 +2,9 @@
 #include "common/core/gather_internal.h"
 #include <assert.h>
 
+/* One that is late, or lost with its connection, loses no lease. */
+enum { EXTENDS_IN_DEADLINE = 3 };
+
 /* Every leg has ended, or is let go: one last step, and its answer ends the message here. */
 static void entry_end(gather_t *g, uint32_t slot, bool release)
 {
@@ -81,8 +84,12 @@ void gather_entry_report_later(gather_t *g, uint32_t slot, int64_t now_ms)
 void gather_entry_extend_later(gather_t *g, uint32_t slot, int64_t now_ms)
 {
     entry_t *e = &g->entries[slot];
-    e->extend_ms = now_ms + g->limits.extend_every_ms;
-    fifo_push(&g->sources[e->source].extends, &g->extend_links, slot);
+    source_t *s = &g->sources[e->source];
+    int64_t after_ms = g->limits.extend_every_ms;
+    if (s->extend_within_ms > 0 && s->extend_within_ms < after_ms)
+        after_ms = s->extend_within_ms;
+    e->extend_ms = now_ms + after_ms;
+    fifo_push(&s->extends, &g->extend_links, slot);
 }
 
 /* --- steps --- */
@@ -165,6 +172,12 @@ int64_t gather_steps_ms(const gather_t *g, uint32_t source)
     return next_ms;
 }
 
+void gather_ack_deadline(gather_t *g, uint32_t source, int64_t ack_deadline_ms)
+{
+    assert(source < SOURCES_MAX);
+    g->sources[source].extend_within_ms = (ack_deadline_ms + EXTENDS_IN_DEADLINE - 1) / EXTENDS_IN_DEADLINE;
+}
+
 void gather_extend_all(gather_t *g, uint32_t source, int64_t now_ms)
 {
     assert(source < SOURCES_MAX);
@@ -206,6 +219,7 @@ void gather_source_gone(gather_t *g, uint32_t source)
         if (e->source == source && (e->state == ENTRY_OPEN || e->state == ENTRY_ENDED))
             gather_table_leave(g, slot);
     }
+    gather_ack_deadline(g, source, 0);
     gather_strays_forget(g, source);
 }
 

@@ -67,6 +67,28 @@ static void test_an_extension_carries_what_is_done(void **state)
     no_step(g, EVERY_MS + REPORT_MS);
 }
 
+/* Else what takes longer than the deadline would lose its lease each time, and be a dead letter at last. */
+static void test_a_short_ack_deadline_is_extended_in_time(void **state)
+{
+    enum { DEADLINE_MS = 1500 };
+    gather_t *g = *state;
+    gather_ack_deadline(g, 0, DEADLINE_MS);
+    deliver_from(g, 0, 1, 50, 1, 0);
+    deliver_from(g, 1, 2, 50, 1, 0);
+    for (int64_t now_ms = DEADLINE_MS / 3; now_ms <= DEADLINE_MS; now_ms += DEADLINE_MS / 3) {
+        assert_true(gather_steps_ms(g, 0) == now_ms);
+        assert_int_equal(one_step(g, 0, now_ms).op, OP_EXTEND);
+    }
+    assert_true(gather_steps_ms(g, 1) == EVERY_MS);
+
+    gather_source_gone(g, 0);
+    deliver_from(g, 0, 3, 50, 1, 0);
+    assert_true(gather_steps_ms(g, 0) == EVERY_MS);
+    gather_ack_deadline(g, 0, 10 * EVERY_MS);
+    deliver_from(g, 0, 4, 50, 1, 0);
+    assert_true(gather_steps_ms(g, 0) == EVERY_MS);
+}
+
 static void test_extend_all(void **state)
 {
     gather_t *g = *state;
@@ -454,6 +476,7 @@ int main(void)
         TEST(test_extensions_come_on_time),
         TEST(test_extended_in_every_state_of_its_task),
         TEST(test_an_extension_carries_what_is_done),
+        TEST(test_a_short_ack_deadline_is_extended_in_time),
         TEST(test_extend_all),
         TEST(test_not_ours_any_more),
         TEST(test_not_ours_and_nothing_runs),
