@@ -5,6 +5,8 @@
 
 /* How far in a queue it is looked for a task that a worker may have. */
 enum { LOOK_AHEAD = 8 };
+/* A try over its limit whose place cannot be noted is looked at again after this. */
+enum { NO_ROOM_MS = 1000 };
 
 /* The task that a ref names, or NULL when its slot was given to another message since, or never was one. */
 static task_t *task_by_ref(gather_t *g, uint64_t ref)
@@ -20,6 +22,8 @@ void gather_policy(gather_t *g, uint32_t leg, const gather_policy_t *policy)
 {
     assert(leg < LEGS_MAX && policy->max_tries > 0 && policy->max_tries <= TRIES_MAX);
     g->policies[leg] = *policy;
+    if (g->workers_end > 0)
+        g->overdue_ms = INT64_MIN; /* what is out may be now */
 }
 
 const gather_policy_t *gather_policy_of(const gather_t *g, uint32_t leg)
@@ -60,7 +64,7 @@ static void count_tries(gather_t *g, uint32_t slot, const gather_message_t *m, i
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
         uint32_t n = slot * LEGS_MAX + leg;
         task_t *t = &g->tasks[n];
-        if (m->tries[leg] > t->failures)
+        if ((m->legs >> leg & 1) && m->tries[leg] > t->failures)
             t->failures = m->tries[leg];
         if (t->failures >= g->policies[leg].max_tries && t->state != TASK_RUNNING && gather_leg_is_open(g, n))
             gather_leg_fails(g, n, reason, now_ms);
@@ -85,6 +89,7 @@ static void redeliver(gather_t *g, uint32_t slot, const gather_message_t *m, int
     /* Another consumer has done these: a task of them that runs is let run out, and not waited for. */
     gather_table_stop_idle(g, slot, (uint8_t)(e->legs & ~ended & ~m->legs));
     e->legs = (uint8_t)(ended | m->legs);
+    e->legs_ever |= m->legs;
     e->resume_ms = 0;
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
         if ((entry_open_legs(e) >> leg & 1) && g->tasks[slot * LEGS_MAX + leg].state == TASK_NONE)
@@ -242,19 +247,45 @@ gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t
 
 /* --- time --- */
 
-/* When the oldest try of the leg is over its limit. */
-static int64_t limit_ms(const gather_t *g, uint32_t leg)
+/* Ends the tries of one worker that are over their limits. When that may be so next: no later, and no tries
+ * are looked at that are younger than the shortest limit. */
+static int64_t end_overdue(gather_t *g, const holder_t *h, int64_t shortest_ms, int64_t now_ms)
 {
-    int64_t hard_ms = g->policies[leg].limit_hard_ms;
-    uint32_t n = g->by_age[leg].first;
-    return hard_ms > 0 && n != FIFO_NONE ? g->tasks[n].given_ms + hard_ms : INT64_MAX;
+    int64_t next_ms = INT64_MAX;
+    uint32_t after;
+    for (uint32_t n = h->running.first; n != FIFO_NONE; n = after) {
+        after = g->task_links.next[n];
+        const int64_t given_ms = g->tasks[n].given_ms;
+        const int64_t hard_ms = g->policies[n % LEGS_MAX].limit_hard_ms;
+        int64_t due_ms = hard_ms > 0 ? given_ms + hard_ms : INT64_MAX;
+        if (due_ms <= now_ms)
+            due_ms = gather_time_out(g, n, now_ms) ? INT64_MAX : now_ms + NO_ROOM_MS;
+        next_ms = due_ms < next_ms ? due_ms : next_ms;
+        if (given_ms + shortest_ms > now_ms)
+            break;
+    }
+    return next_ms;
+}
+
+/* Not every giving is put in an order for the one that may be hung: the oldest of each worker is looked at
+ * when a limit may be over, which is seldom. */
+static void look_for_overdue(gather_t *g, int64_t now_ms)
+{
+    int64_t shortest_ms = INT64_MAX, next_ms = INT64_MAX;
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        if (g->policies[leg].limit_hard_ms > 0 && g->policies[leg].limit_hard_ms < shortest_ms)
+            shortest_ms = g->policies[leg].limit_hard_ms;
+    for (uint32_t worker = 0; shortest_ms < INT64_MAX && worker < g->workers_end; worker++) {
+        int64_t due_ms = end_overdue(g, &g->workers[worker], shortest_ms, now_ms);
+        next_ms = due_ms < next_ms ? due_ms : next_ms;
+    }
+    g->overdue_ms = next_ms;
 }
 
 void gather_tick(gather_t *g, int64_t now_ms)
 {
-    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
-        while (limit_ms(g, leg) <= now_ms)
-            gather_time_out(g, g->by_age[leg].first, now_ms);
+    if (g->overdue_ms <= now_ms)
+        look_for_overdue(g, now_ms);
     while (heap_first_key(&g->backoffs) <= now_ms)
         gather_task_wait(g, heap_first(&g->backoffs), false);
 }
@@ -262,8 +293,5 @@ void gather_tick(gather_t *g, int64_t now_ms)
 int64_t gather_next_ms(const gather_t *g)
 {
     int64_t next_ms = heap_first_key(&g->backoffs);
-    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
-        if (limit_ms(g, leg) < next_ms)
-            next_ms = limit_ms(g, leg);
-    return next_ms;
+    return g->overdue_ms < next_ms ? g->overdue_ms : next_ms;
 }

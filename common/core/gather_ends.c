@@ -37,7 +37,7 @@ static void leg_ends(gather_t *g, uint32_t n, bool done, int64_t now_ms)
 {
     uint32_t slot = n / LEGS_MAX, leg = n % LEGS_MAX;
     entry_t *e = &g->entries[slot];
-    if (g->tasks[n].state != TASK_RUNNING)
+    if (g->tasks[n].state != TASK_RUNNING && g->tasks[n].state != TASK_NONE)
         gather_task_stop(g, n);
     if (done) {
         e->done |= (uint8_t)(1u << leg);
@@ -173,23 +173,21 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
     return try_fails(g, n, HOW_PERMANENT, r->text, 0, now_ms);
 }
 
-void gather_time_out(gather_t *g, uint32_t n, int64_t now_ms)
+bool gather_time_out(gather_t *g, uint32_t n, int64_t now_ms)
 {
     task_t *t = &g->tasks[n];
     const giving_t of = {t->who, t->given_ms};
     const uint16_t worker = t->worker;
-    if (!gather_stray_add(g, worker, gather_ref(g, n), n, &of)) {
-        /* It is waited for without a limit. */
-        fifo_remove(&g->by_age[n % LEGS_MAX], &g->age_links, n);
-        return;
-    }
+    if (!gather_stray_add(g, worker, gather_ref(g, n), n, &of))
+        return false;
     if (!gather_leg_is_open(g, n)) {
         gather_run_out(g, n);
-        return;
+        return true;
     }
     t->avoid = (uint16_t)(worker + 1);
     g->timeouts[n % LEGS_MAX]++;
     try_fails(g, n, HOW_TIMEOUT, (text_t){"", 0}, 0, now_ms);
+    return true;
 }
 
 void gather_take_back(gather_t *g, uint32_t n, bool at_work, bool costs_try, int64_t now_ms)

@@ -63,10 +63,12 @@ typedef struct {
     uint32_t source;
     uint32_t extended;
     uint8_t state;
-    uint8_t legs; /* to be run here */
+    uint8_t legs;      /* to be run here */
+    uint8_t legs_ever; /* whose tasks may have been touched */
     uint8_t done, bad;
     uint8_t told_done, told_bad; /* of them: in a step that was handed out */
     uint8_t running;             /* tasks at workers */
+    uint8_t waiting;             /* tasks in WAITING */
     uint8_t backing_off;         /* tasks in BACKOFF */
     uint8_t tries_count;
     uint16_t tries_bytes; /* what they take as events, at most */
@@ -133,7 +135,6 @@ struct gather {
     links_t extend_links; /* of slots: `extends`, `spare` */
     links_t report_links; /* of slots: `reports`, `finals` */
     links_t task_links;   /* of tasks: `waiting`, `running` */
-    links_t age_links;    /* of tasks: `by_age` */
     heap_t backoffs;      /* tasks by the end of their wait */
     index_t index;        /* OPEN and ENDED slots by message id */
     slab_t slab;
@@ -152,7 +153,8 @@ struct gather {
     uint32_t states[ENTRY_STATES];
     source_t sources[SOURCES_MAX];
     fifo_t waiting[LEGS_MAX][CLASSES];
-    fifo_t by_age[LEGS_MAX]; /* RUNNING, by the time they were given */
+    int64_t overdue_ms;   /* no try is over its hard limit before */
+    uint32_t workers_end; /* no worker from here on was given anything */
     holder_t workers[ROSTER_MAX];
     uint32_t running_legs[LEGS_MAX], backing_off[LEGS_MAX], suspects[LEGS_MAX];
 
@@ -216,8 +218,8 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
                                int64_t now_ms);
 /* The leg is done, were it that it had ended badly before. */
 void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms);
-/* The try is over its hard limit. */
-void gather_time_out(gather_t *g, uint32_t n, int64_t now_ms);
+/* The try is over its hard limit. False: there is no room to note whose it is, and it goes on. */
+bool gather_time_out(gather_t *g, uint32_t n, int64_t now_ms);
 /* Ends what the worker had of a task, as if it had not been given or as a try that failed. `at_work`: the
  * worker was lost over it, perhaps: should that happen again, it is a suspect, whether it cost a try or not.
  */

@@ -19,7 +19,6 @@ static int grow_to(gather_t *g, uint32_t capacity)
     g->tasks = tasks;
     if (links_grow(&g->extend_links, capacity) != 0 || links_grow(&g->report_links, capacity) != 0 ||
         links_grow(&g->task_links, capacity * LEGS_MAX) != 0 ||
-        links_grow(&g->age_links, capacity * LEGS_MAX) != 0 ||
         heap_grow(&g->backoffs, capacity * LEGS_MAX) != 0)
         return -ENOMEM;
     uint32_t added = capacity - g->capacity;
@@ -48,6 +47,7 @@ gather_t *gather_new(const gather_limits_t *limits)
     if (g == NULL)
         return NULL;
     gather_limits(g, limits);
+    g->overdue_ms = INT64_MAX;
     g->whos = calloc(WHO_MAX, sizeof *g->whos);
     g->random = limits->seed;
     g->generation = (uint32_t)random_next(&g->random) & GENERATION_MASK;
@@ -62,7 +62,6 @@ gather_t *gather_new(const gather_limits_t *limits)
     for (uint32_t i = 0; i < LEGS_MAX; i++) {
         for (uint32_t class = 0; class < CLASSES; class ++)
             fifo_init(&g->waiting[i][class]);
-        fifo_init(&g->by_age[i]);
     }
     for (uint32_t i = 0; i < ROSTER_MAX; i++) {
         fifo_init(&g->workers[i].running);
@@ -72,8 +71,8 @@ gather_t *gather_new(const gather_limits_t *limits)
     fifo_init(&g->lost_strays);
     if (g->whos == NULL || index_init(&g->index, SLOTS_FIRST) != 0 || links_init(&g->extend_links, 1) != 0 ||
         links_init(&g->report_links, 1) != 0 || links_init(&g->task_links, 1) != 0 ||
-        links_init(&g->age_links, 1) != 0 || links_init(&g->stray_links, 1) != 0 ||
-        index_init(&g->strays_index, 1) != 0 || heap_init(&g->backoffs, 1) != 0 || grow(g) != 0)
+        links_init(&g->stray_links, 1) != 0 || index_init(&g->strays_index, 1) != 0 ||
+        heap_init(&g->backoffs, 1) != 0 || grow(g) != 0)
         gather_destroy(&g);
     return g;
 }
@@ -86,7 +85,6 @@ void gather_destroy(gather_t **ref)
     links_done(&g->extend_links);
     links_done(&g->report_links);
     links_done(&g->task_links);
-    links_done(&g->age_links);
     links_done(&g->stray_links);
     index_done(&g->strays_index);
     free(g->strays);
@@ -145,7 +143,8 @@ int gather_table_add(gather_t *g, const gather_message_t *m, uint32_t *ret_slot)
                    .lease = ++g->lease,
                    .source = m->source,
                    .state = ENTRY_OPEN,
-                   .legs = m->legs};
+                   .legs = m->legs,
+                   .legs_ever = m->legs};
     *ret_slot = slot;
     return 0;
 }
@@ -169,7 +168,9 @@ int gather_table_body(gather_t *g, entry_t *e, const gather_message_t *m)
 static void slot_free(gather_t *g, uint32_t slot)
 {
     gather_table_state(g, &g->entries[slot], ENTRY_FREE);
-    memset(&g->tasks[(size_t)slot * LEGS_MAX], 0, LEGS_MAX * sizeof *g->tasks);
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        if (g->entries[slot].legs_ever >> leg & 1)
+            g->tasks[(size_t)slot * LEGS_MAX + leg] = (task_t){0};
     /* The slot that was used last is the one that is warm in the cache. */
     fifo_push_front(&g->spare, &g->extend_links, slot);
 }
@@ -213,11 +214,10 @@ static void task_unlist(gather_t *g, uint32_t n)
         break;
     case TASK_WAITING:
         fifo_remove(&g->waiting[leg][class_of(t)], &g->task_links, n);
+        g->entries[n / LEGS_MAX].waiting--;
         break;
     case TASK_RUNNING:
         fifo_remove(&g->workers[t->worker].running, &g->task_links, n);
-        if (links_in(&g->age_links, n))
-            fifo_remove(&g->by_age[leg], &g->age_links, n);
         if (class_of(t) != CLASS_NORMAL) {
             g->workers[t->worker].suspects--;
             g->suspects[leg]--;
@@ -237,6 +237,7 @@ void gather_task_wait(gather_t *g, uint32_t n, bool first)
 {
     task_unlist(g, n);
     g->tasks[n].state = TASK_WAITING;
+    g->entries[n / LEGS_MAX].waiting++;
     fifo_t *queue = &g->waiting[n % LEGS_MAX][class_of(&g->tasks[n])];
     if (first)
         fifo_push_front(queue, &g->task_links, n);
@@ -264,7 +265,11 @@ void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
         g->suspects[n % LEGS_MAX]++;
     }
     fifo_push(&h->running, &g->task_links, n);
-    fifo_push(&g->by_age[n % LEGS_MAX], &g->age_links, n);
+    const int64_t hard_ms = g->policies[n % LEGS_MAX].limit_hard_ms;
+    if (hard_ms > 0 && now_ms + hard_ms < g->overdue_ms)
+        g->overdue_ms = now_ms + hard_ms;
+    if (worker >= g->workers_end)
+        g->workers_end = worker + 1;
     g->running_legs[n % LEGS_MAX]++;
     g->entries[n / LEGS_MAX].running++;
 }
@@ -289,6 +294,8 @@ void gather_task_stop(gather_t *g, uint32_t n)
 
 void gather_table_stop_idle(gather_t *g, uint32_t slot, uint8_t legs)
 {
+    if (g->entries[slot].waiting + g->entries[slot].backing_off == 0)
+        return;
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
         uint32_t n = slot * LEGS_MAX + leg;
         if ((legs >> leg & 1) == 0 || g->tasks[n].state == TASK_RUNNING)

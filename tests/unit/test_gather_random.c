@@ -69,7 +69,7 @@ static uint32_t draw(world_t *w, uint32_t n)
 static void check_entry(const gather_t *g, uint32_t slot)
 {
     const entry_t *e = &g->entries[slot];
-    uint32_t running = 0, backing_off = 0;
+    uint32_t running = 0, backing_off = 0, waiting = 0;
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
         uint32_t n = slot * LEGS_MAX + leg;
         const task_t *t = &g->tasks[n];
@@ -78,8 +78,8 @@ static void check_entry(const gather_t *g, uint32_t slot)
         assert_int_equal(heap_has(&g->backoffs, n), t->state == TASK_BACKOFF);
         running += t->state == TASK_RUNNING;
         backing_off += t->state == TASK_BACKOFF;
+        waiting += t->state == TASK_WAITING;
         assert_true(t->failures <= TRIES);
-        assert_true(t->state == TASK_RUNNING || !links_in(&g->age_links, n));
         bool open = entry_open_legs(e) >> leg & 1;
         if (e->state == ENTRY_OPEN && !e->lost && !g->releasing)
             assert_true(open ? t->state != TASK_NONE : t->state == TASK_NONE || t->state == TASK_RUNNING);
@@ -94,6 +94,7 @@ static void check_entry(const gather_t *g, uint32_t slot)
     }
     assert_int_equal(e->running, running);
     assert_int_equal(e->backing_off, backing_off);
+    assert_int_equal(e->waiting, waiting);
     assert_int_equal(e->done & e->bad, 0);
     bool held = e->state == ENTRY_OPEN || e->state == ENTRY_ENDED;
     assert_int_equal(gather_table_find(g, e->id) == slot, held);
@@ -121,23 +122,18 @@ static void check_order(const gather_t *g, const source_t *s)
     }
 }
 
-/* The oldest first, as their limits are the same. */
-static void check_ages(const gather_t *g, uint32_t leg)
-{
-    int64_t last_ms = INT64_MIN;
-    for (uint32_t n = g->by_age[leg].first; n != FIFO_NONE; n = g->age_links.next[n]) {
-        assert_true(g->tasks[n].given_ms >= last_ms);
-        last_ms = g->tasks[n].given_ms;
-    }
-}
-
-static void check_worker(const gather_t *g, uint32_t worker, uint32_t current)
+static void check_worker(const gather_t *g, uint32_t worker, uint32_t current, int64_t now_ms)
 {
     static const uint32_t most[CLASSES] = {UINT32_MAX, 16, 4, 1};
     const holder_t *h = &g->workers[worker];
     uint32_t suspects = 0;
+    int64_t last_ms = INT64_MIN;
     for (uint32_t n = h->running.first; n != FIFO_NONE; n = g->task_links.next[n]) {
         assert_int_equal(g->tasks[n].worker, worker);
+        assert_true(g->tasks[n].given_ms >= last_ms);
+        last_ms = g->tasks[n].given_ms;
+        /* Looked at in time, or again soon when there was no room for it. */
+        assert_true(g->overdue_ms <= last_ms + LIMIT_MS || g->overdue_ms <= now_ms + 1000);
         if (class_of(&g->tasks[n]) == CLASS_NORMAL)
             continue;
         assert_int_equal(class_of(&g->tasks[n]), h->suspects_class);
@@ -167,9 +163,7 @@ static void check(const world_t *w)
         if (w->given[i].current)
             current[w->given[i].worker]++;
     for (uint32_t worker = 0; worker < WORKERS; worker++)
-        check_worker(g, worker, current[worker]);
-    for (uint32_t leg = 0; leg < LEGS; leg++)
-        check_ages(g, leg);
+        check_worker(g, worker, current[worker], w->now_ms);
 }
 
 /* --- the publishers --- */

@@ -491,8 +491,10 @@ static void test_as_many_strays_as_messages(void **state)
         if (round == 0)
             gather_source_gone(g, 0);
     }
-    /* No room for more: these are waited for. */
-    assert_true(gather_next_ms(g) == INT64_MAX);
+    /* No room for more: these are waited for, until there is. */
+    assert_true(gather_next_ms(g) == LIMIT_MS + 1000);
+    gather_tick(g, LIMIT_MS + 1000);
+    assert_int_equal(gauges(g).running[SAVE], MANY);
     assert_int_equal(gather_worker_gone(g, 1, false, 0), 2 * MANY);
 }
 
@@ -504,13 +506,42 @@ static void test_limits_change_at_run_time(void **state)
     gather_policy_t policy = *gather_policy_of(g, SAVE);
     policy.limit_hard_ms = 100;
     gather_policy(g, SAVE, &policy);
+    gather_tick(g, 50);
     assert_true(gather_next_ms(g) == 100);
     policy.limit_hard_ms = 0;
     gather_policy(g, SAVE, &policy);
-    assert_true(gather_next_ms(g) == INT64_MAX);
+    gather_tick(g, 1000 * LIMIT_MS);
+    assert_int_equal(gauges(g).timeouts[SAVE], 0);
+    assert_int_equal(gauges(g).running[SAVE], 1);
+    policy.limit_hard_ms = LIMIT_MS;
+    gather_policy(g, SAVE, &policy);
+    gather_tick(g, 1000 * LIMIT_MS);
+    assert_int_equal(gauges(g).timeouts[SAVE], 1);
 }
 
 #define MANY_TEST(name) cmocka_unit_test_setup_teardown(name, setup_many, teardown)
+
+/* The shorter limit of one leg ends nothing of another's, and is not kept from its time by it. */
+static void test_limits_of_two_legs_side_by_side(void **state)
+{
+    gather_t *g = *state;
+    gather_policy_t policy = {.max_tries = 5, .limit_hard_ms = 300};
+    gather_policy(g, RESTART, &policy);
+    gather_task_t task;
+    for (int64_t now_ms = 0; now_ms < 10; now_ms++) {
+        deliver(g, (uint64_t)now_ms + 1, 50, BOTH, now_ms);
+        assert_true(gather_give(g, SAVE, 1, false, now_ms, &task));
+        assert_true(gather_give(g, RESTART, 2, false, now_ms, &task));
+    }
+    assert_true(gather_next_ms(g) == 300);
+    for (int64_t now_ms = 0; now_ms < 10; now_ms++) {
+        gather_tick(g, 300 + now_ms);
+        assert_int_equal(gauges(g).timeouts[RESTART], now_ms + 1);
+        assert_int_equal(gauges(g).timeouts[SAVE], 0);
+    }
+    gather_tick(g, LIMIT_MS + 4);
+    assert_int_equal(gauges(g).timeouts[SAVE], 5);
+}
 
 int main(void)
 {
@@ -537,6 +568,7 @@ int main(void)
         MANY_TEST(test_a_message_that_is_over_gives_its_slot_back_at_the_limit),
         MANY_TEST(test_as_many_strays_as_messages),
         MANY_TEST(test_limits_change_at_run_time),
+        MANY_TEST(test_limits_of_two_legs_side_by_side),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
