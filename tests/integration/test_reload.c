@@ -79,7 +79,8 @@ static void test_a_bad_file_changes_nothing(void **state)
     reload(rig, publisher, "outbox-max = 7M\nlegs = save,save\n", "stays as it was");
     assert_int_equal(process_log_count(publisher, "legs: a name stands twice"), 1);
     reload(rig, consumer, "window-max = 10\nmax-trys = 3\n", "stays as it was");
-    assert_int_equal(process_log_count(consumer, ":2: unknown key \"max-trys\"; did you mean \"max-tries\"?"), 1);
+    assert_int_equal(process_log_count(consumer, ":2: unknown key \"max-trys\"; did you mean \"max-tries\"?"),
+                     1);
     assert_int_equal(status_number(rig, "control-0", "window_max"), 16384);
     reload(rig, restart, "worker\n    fail = 1\n    simulate = 5\n", "stays as it was");
     assert_int_equal(process_log_count(restart, ":3: worker/simulate: '5' is no range of milliseconds"), 1);
