@@ -146,7 +146,9 @@ static int dead(const char *const *words)
     int saved = dup(STDOUT_FILENO);
     dup2(fileno(to), STDOUT_FILENO);
     capture_begin(STDERR_FILENO);
+    wire_server_hand_over();
     int exit_status = command_dead(argc, argv);
+    wire_server_hand_over();
     err = capture_end();
     dup2(saved, STDOUT_FILENO);
     close(saved);
