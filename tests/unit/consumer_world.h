@@ -179,7 +179,8 @@ static inline void publisher_start(world_t *w, uint32_t n, const char *first, co
 
 static inline void publisher_stop(world_t *w, uint32_t n)
 {
-    server_close(&w->publishers[n].server, 0);
+    /* Nobody answers its BYE before the next pump; it has to be out by then, or only silence tells. */
+    server_close(&w->publishers[n].server, 100);
     w->publishers[n].peer = PEER_NONE;
 }
 
