@@ -36,7 +36,6 @@ static inline void *wire_server_run(void *arg)
         while (wire_recv(wire_server.wire, &frame) == 0) {
             wire_server_hand_over();
             wire_server.take(&frame);
-            wire_server_hand_over();
         }
     }
     return NULL;
@@ -70,9 +69,11 @@ static inline void wire_server_close(void)
         wire_close(&wire_server.wire, 0);
 }
 
-/* Sends a frame and frees it. */
+/* Sends a frame and frees it. What has been seen is handed over first: the test may go on before this
+ * returns. */
 static inline void wire_server_send(uint32_t to, buffer_t *frame)
 {
+    wire_server_hand_over();
     wire_send(wire_server.wire, to, frame);
     buffer_done(frame);
 }
