@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ENOSPC and its likes: there is no room now, what was written is as it was. The same from fsync is EIO: the
  * pages that did not get out are marked clean. */
@@ -40,6 +41,12 @@ static int errno_of(int rc, int system_errno)
     }
 }
 
+/* A header whose write version is above 2 makes SQLite take a file that we may write for one to read only. */
+static bool refuses_writes(const outbox_t *o, int rc)
+{
+    return (rc & 0xff) == SQLITE_READONLY && access(o->path, W_OK) == 0;
+}
+
 int outbox_error(outbox_t *o, int rc, const char *what)
 {
     int full = o->db && rc != SQLITE_NOMEM && rc != SQLITE_CORRUPT ? sqlite3_extended_errcode(o->db) : rc;
@@ -47,6 +54,11 @@ int outbox_error(outbox_t *o, int rc, const char *what)
     int system_errno = (full & 0xff) == SQLITE_IOERR || (full & 0xff) == SQLITE_CANTOPEN ? errno : 0;
     int r = errno_of(full, system_errno);
 
+    if (refuses_writes(o, full)) {
+        snprintf(o->why, sizeof o->why, "%.80s: damaged, or written by a newer SQLite: it may only be read",
+                 o->path);
+        return -EINVAL;
+    }
     switch (r) {
     case -EBUSY:
         snprintf(o->why, sizeof o->why, "%.120s is in use by another process", o->path);

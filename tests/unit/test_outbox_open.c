@@ -89,6 +89,31 @@ static void other_versions_are_refused(void **state)
     outbox_close(&o, true);
 }
 
+static void set_write_version(const fixture_t *f, int version)
+{
+    FILE *file = fopen(f->path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 18, SEEK_SET), 0); /* as SQLite's file format has it */
+    assert_int_equal(fputc(version, file), version);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* SQLite opens such a file all the same, and then says that it may not be written. */
+static void a_file_for_reading_only_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    outbox_t *o = open_outbox(f);
+    outbox_close(&o, true);
+    set_write_version(f, 3);
+    assert_int_equal(open_error(f, test_legs, 2), -EINVAL);
+    assert_non_null(strstr(f->why, "may only be read"));
+    assert_non_null(strstr(f->why, f->path));
+    set_write_version(f, 2);
+    o = open_outbox(f);
+    assert_int_equal(outbox_epoch(o), 2);
+    outbox_close(&o, true);
+}
+
 static void missing_directory(void **state)
 {
     fixture_t *f = *state;
@@ -293,6 +318,7 @@ int main(int argc, char **argv)
         TEST(second_opener_is_told),
         TEST(other_files_are_refused_and_left_alone),
         TEST(other_versions_are_refused),
+        TEST(a_file_for_reading_only_is_refused),
         TEST(missing_directory),
         TEST(each_start_is_an_epoch),
         TEST(unused_streams_are_forgotten),
