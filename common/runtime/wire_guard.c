@@ -1,10 +1,10 @@
 #include "common/runtime/wire_guard.h"
 
+#include "common/runtime/wire_monitor.h"
 #include <assert.h>
 #include <errno.h>
 #include <linux/tcp.h> /* tcpi_bytes_received, which netinet/tcp.h lacks */
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -44,20 +44,7 @@ int guard_new(wire_guard_t **ret, void *context, void *socket)
         return -ENOMEM;
     g->socket = socket;
 
-    char name[64];
-    snprintf(name, sizeof name, "inproc://wire-guard-%p", socket);
-    int error = 0;
-    g->monitor = zmq_socket(context, ZMQ_PAIR);
-    if (g->monitor == NULL)
-        error = -zmq_errno();
-    /* Without a limit: with one, a full monitor would stop the thread that does all I/O. */
-    const int no_limit = 0;
-    if (error == 0 && zmq_setsockopt(g->monitor, ZMQ_RCVHWM, &no_limit, sizeof no_limit) != 0)
-        error = -zmq_errno();
-    if (error == 0 && zmq_socket_monitor(socket, name, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0)
-        error = -zmq_errno();
-    if (error == 0 && zmq_connect(g->monitor, name) != 0)
-        error = -zmq_errno();
+    const int error = monitor_open(&g->monitor, context, socket, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
     if (error != 0) {
         guard_destroy(&g);
         return error;
@@ -70,9 +57,7 @@ void guard_destroy(wire_guard_t **g)
 {
     if (*g == NULL)
         return;
-    zmq_socket_monitor((*g)->socket, NULL, 0);
-    if ((*g)->monitor != NULL)
-        zmq_close((*g)->monitor);
+    monitor_close(&(*g)->monitor, (*g)->socket);
     free((*g)->by_fd);
     free(*g);
     *g = NULL;
@@ -130,24 +115,14 @@ static void connection_open(wire_guard_t *g, int fd)
 
 static void take_events(wire_guard_t *g)
 {
-    for (;;) {
-        uint8_t event[6];
-        const int len = zmq_recv(g->monitor, event, sizeof event, ZMQ_DONTWAIT);
-        if (len < 0)
-            return;
-        zmq_recv(g->monitor, NULL, 0, ZMQ_DONTWAIT); /* the address: our own end, of no use */
-        if (len != (int)sizeof event)
-            continue;
-        uint16_t number;
-        int32_t fd;
-        memcpy(&number, event, sizeof number);
-        memcpy(&fd, event + sizeof number, sizeof fd);
-        if (number == ZMQ_EVENT_DISCONNECTED) {
-            connection_t *c = connection_at(g, fd);
+    monitor_event_t e;
+    while (monitor_next(g->monitor, &e)) {
+        if (e.event == ZMQ_EVENT_DISCONNECTED) {
+            connection_t *c = connection_at(g, e.value);
             if (c != NULL)
                 connection_close(g, c);
         } else {
-            connection_open(g, fd);
+            connection_open(g, e.value);
         }
     }
 }
