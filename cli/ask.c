@@ -48,6 +48,7 @@ void *ask_socket(const ask_t *a)
 
 int ask_send(ask_t *a)
 {
+    wire_reconnected(a->wire); /* of no interest: an answer is not waited for, it is asked again soon */
     return wire_send(a->wire, 0, &a->question);
 }
 

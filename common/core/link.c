@@ -5,7 +5,8 @@ enum { HELLO_MS = 1000, HELLOS_MAX = DEAD_MS / HELLO_MS };
 
 void link_init(link_t *l, uint64_t session, int64_t now_ms)
 {
-    *l = (link_t){.session = session, .heard_ms = now_ms, .said_ms = now_ms, .hello_ms = now_ms};
+    *l = (link_t){
+        .session = session, .heard_ms = now_ms, .said_ms = now_ms, .hello_ms = now_ms, .refused_ms = now_ms};
 }
 
 static void greet(link_t *l, int64_t at_ms)
@@ -57,6 +58,7 @@ bool link_welcome(link_t *l, uint64_t server_session, int64_t now_ms)
     bool other = l->server_session != 0 && l->server_session != server_session;
     l->state = LINK_UP;
     l->server_session = server_session;
+    l->refused_ms = now_ms;
     l->heard_ms = now_ms;
     l->said_ms = now_ms;
     return other;
@@ -72,10 +74,21 @@ void link_who(link_t *l, int64_t now_ms)
     }
 }
 
-void link_refused(link_t *l, int64_t now_ms, int64_t wait_ms)
+void link_anew(link_t *l, int64_t now_ms)
+{
+    greet(l, now_ms > l->refused_ms ? now_ms : l->refused_ms);
+}
+
+void link_wait(link_t *l, int64_t now_ms, int64_t wait_ms)
 {
     l->heard_ms = now_ms;
     greet(l, now_ms + wait_ms);
+}
+
+void link_refused(link_t *l, int64_t now_ms, int64_t wait_ms)
+{
+    l->refused_ms = now_ms + wait_ms;
+    link_wait(l, now_ms, wait_ms);
 }
 
 int64_t link_next_ms(const link_t *l)

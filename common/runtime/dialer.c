@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #define DIAL_NONE UINT32_MAX
+static_assert(2 * DIALS_MAX + 16 <= LOOP_ITEMS_MAX, "two items for each dial, and what else a program has");
 enum {
-    BYE_WAIT_MS = 1000,   /* a server that said BYE is given so long before the next HELLO */
+    BYE_WAIT_MS = 1000,   /* a server that said BYE is given so long before the next HELLO to it */
     CONNECT_WAIT_MS = 20, /* a connection that is not there yet is tried again so soon */
 };
 
@@ -22,7 +23,8 @@ typedef struct {
     bool up;
     bool listed;      /* a name has this address now */
     wire_t *wire;     /* NULL: closed, because of the twin or of a fault */
-    int item;         /* of the loop */
+    int item;         /* of the loop, */
+    int anew_item;    /* also: its connection may be a new one */
     uint32_t twin;    /* the dial that is connected to the same server, or DIAL_NONE */
     int64_t retry_ms; /* when to open it again after a fault */
     int64_t quiet_ms; /* not listed and not up since then */
@@ -62,6 +64,7 @@ static void dial_close(dialer_t *d, dial_t *dial, int linger_ms)
     if (dial->wire == NULL)
         return;
     loop_remove(d->loop, dial->item);
+    loop_remove(d->loop, dial->anew_item);
     add_counts(&d->closed, dial->wire);
     wire_close(&dial->wire, linger_ms);
 }
@@ -75,9 +78,10 @@ static void dial_open(dialer_t *d, dial_t *dial)
         return;
     }
     dial->item = loop_add_socket(d->loop, wire_socket(dial->wire));
-    if (dial->item < 0) {
+    dial->anew_item = loop_add_fd(d->loop, wire_reconnected_fd(dial->wire));
+    if (dial->item < 0 || dial->anew_item < 0) {
         log_limited(LOG_WARN, "too many connections, %s %s is left out", d->options.what, dial->address);
-        wire_close(&dial->wire, 0);
+        dial_close(d, dial, 0);
     }
 }
 
@@ -123,7 +127,7 @@ static void say_hello(dialer_t *d, uint32_t n)
     buffer_clear(&d->frame);
     encode_hello(&d->frame, &hello, held);
     if (dial_send(dial, &d->frame, d->loop->now_ms) != 0)
-        link_refused(&dial->link, d->loop->now_ms, CONNECT_WAIT_MS);
+        link_wait(&dial->link, d->loop->now_ms, CONNECT_WAIT_MS);
 }
 
 /* --- what comes in --- */
@@ -199,7 +203,7 @@ static int take_frame(dialer_t *d, uint32_t n, int command, const frame_t *frame
             say_bye(d, dial); /* the answer: all that came before it was taken */
         }
         dial_down(d, n);
-        link_refused(&dial->link, d->loop->now_ms, BYE_WAIT_MS);
+        link_wait(&dial->link, d->loop->now_ms, BYE_WAIT_MS);
         return 0;
     case CMD_ERROR:
         return take_error(d, n, frame);
@@ -233,10 +237,21 @@ static void receive_one(dialer_t *d, uint32_t n, const frame_t *frame)
     }
 }
 
+/* As on WHO, which is what a server would answer that does not know the connection. */
+static void look_whether_anew(dialer_t *d, uint32_t n)
+{
+    if (!wire_reconnected(d->dials[n].wire))
+        return;
+    dial_down(d, n);
+    link_anew(&d->dials[n].link, d->loop->now_ms);
+}
+
 void dialer_receive(dialer_t *d, uint32_t frames_max)
 {
     for (uint32_t n = 0; n < d->end; n++) {
         dial_t *dial = &d->dials[n];
+        if (dial->wire != NULL && loop_ready(d->loop, dial->anew_item))
+            look_whether_anew(d, n);
         if (dial->wire == NULL || !loop_ready(d->loop, dial->item))
             continue;
         frame_t frame;
@@ -314,7 +329,7 @@ static void dial_tick(dialer_t *d, uint32_t n)
     if (dial->twin != DIAL_NONE) {
         dial->twin = DIAL_NONE;
         dial->retry_ms = now_ms;
-        link_refused(&dial->link, now_ms, 0);
+        link_wait(&dial->link, now_ms, 0);
     }
     if (dial->wire == NULL && now_ms >= dial->retry_ms)
         dial_open(d, dial);

@@ -1,7 +1,7 @@
 /* The connecting side of a hop: one DEALER and one session (core/link.h) to every server behind a list of
- * endpoints. It greets, answers WHO, sends PING, notices silence, drops the second connection to one server
- * and follows the names as they resolve (docs/PROTOCOL.md section 3). What is said once a session is up
- * belongs to the caller.
+ * endpoints. It greets, over each new connection at once, answers WHO, sends PING, notices silence, drops the
+ * second connection to one server and follows the names as they resolve (docs/PROTOCOL.md section 3). What is
+ * said once a session is up belongs to the caller.
  *
  * A dial is one address, by number 0..DIALS_MAX-1. The number stays while the address is there, whoever
  * answers on it. Sockets and the lookup are added to the caller's loop. Used by one thread.

@@ -5,6 +5,7 @@
 #include "common/runtime/clock.h"
 #include "common/runtime/wire_guard.h"
 #include "common/runtime/wire_ipc.h"
+#include "common/runtime/wire_monitor.h"
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -49,7 +50,9 @@ struct wire {
     bool answers_only;   /* bound by wire_bind_open */
     wire_guard_t *guard; /* of a wire that is bound to a TCP port, else NULL */
     ipc_file_t file;     /* of a wire that is bound to a path */
-    zmq_msg_t body;      /* of the frame that was received last */
+    void *monitor;       /* of a wire that connects */
+    bool was_connected;
+    zmq_msg_t body; /* of the frame that was received last */
     char endpoint[ENDPOINT_BYTES];
     wire_counts_t counts;
 };
@@ -142,6 +145,8 @@ static int wire_new(wire_t **ret, bool router, bool guarded, int unsent_max)
         error = set_options(w->socket, router, unsent_max);
     if (error == 0 && guarded)
         error = guard_new(&w->guard, ctx, w->socket);
+    if (error == 0 && !router)
+        error = monitor_open(&w->monitor, ctx, w->socket, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     if (error != 0) {
         wire_close(&w, 0);
         return error;
@@ -228,6 +233,7 @@ void wire_close(wire_t **wire, int linger_ms)
     if (w == NULL)
         return;
     guard_destroy(&w->guard);
+    monitor_close(&w->monitor, w->socket);
     if (w->router)
         ipc_unlink(&w->file, w->endpoint);
     if (w->socket != NULL) {
@@ -248,6 +254,26 @@ const char *wire_endpoint(const wire_t *w)
 void *wire_socket(const wire_t *w)
 {
     return w->socket;
+}
+
+bool wire_reconnected(wire_t *w)
+{
+    uint32_t connections = 0;
+    monitor_event_t e;
+    while (monitor_next(w->monitor, &e))
+        connections++;
+    if (connections == 0)
+        return false;
+    /* The first can be used a moment before it is told of. Of a later one what was sent might have gone over
+       the one before it. */
+    const bool said_over_it = !w->was_connected && connections == 1 && w->counts.frames_out > 0;
+    w->was_connected = true;
+    return !said_over_it;
+}
+
+int wire_reconnected_fd(const wire_t *w)
+{
+    return monitor_fd(w->monitor);
 }
 
 static int recv_part(const wire_t *w, zmq_msg_t *part)

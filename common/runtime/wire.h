@@ -41,6 +41,13 @@ void wire_close(wire_t **w, int linger_ms);
 /* Where a bound wire can be reached: the endpoint with its real port. */
 const char *wire_endpoint(const wire_t *w);
 void *wire_socket(const wire_t *w); /* for zmq_poll */
+/* Of a connected wire. True when its connection is a new one that nothing was sent over yet, as far as can be
+ * known: whoever is at its other end has not heard what was said before. Said once, of the first connection
+ * too; a wire is asked for it now and then, or what it has to tell grows with each connection. */
+bool wire_reconnected(wire_t *w);
+/* Can be read when wire_reconnected() may have something to tell: for poll() alone, which it costs no more
+ * than a descriptor. */
+int wire_reconnected_fd(const wire_t *w);
 /* -EAGAIN: nothing waits. Refuses (counts) what is no single frame, and goes on to the next. */
 int wire_recv(wire_t *w, frame_t *ret);
 /* Waits until something can be received: for the end of a program, when its loop runs no more. False when

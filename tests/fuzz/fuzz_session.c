@@ -16,6 +16,7 @@ enum { PEERS_MAX = 4, CONNECTIONS = 8, FRAME_MAX = 512, STEPS_MAX = 400, ADDRESS
 struct wire {
     frame_t frame; /* what wire_recv returns next, when `waits` */
     bool waits;
+    bool anew;   /* what wire_reconnected tells next */
     void *bytes; /* of the frame that was received last */
     char endpoint[32];
     wire_counts_t counts;
@@ -77,6 +78,19 @@ const char *wire_endpoint(const wire_t *w)
 void *wire_socket(const wire_t *w)
 {
     return (void *)(uintptr_t)w;
+}
+
+bool wire_reconnected(wire_t *w)
+{
+    bool anew = w->anew;
+    w->anew = false;
+    return anew;
+}
+
+int wire_reconnected_fd(const wire_t *w)
+{
+    (void)w;
+    return 0; /* nobody polls it */
 }
 
 int wire_recv(wire_t *w, frame_t *ret)
@@ -269,13 +283,20 @@ static void give(input_t *in, uint8_t to)
     buffer_done(&b);
 }
 
+static void renew(uint8_t connection_of)
+{
+    wire_t *w = wires[connection_of % (ADDRESSES + 1)];
+    if (w != NULL)
+        w->anew = true;
+}
+
 static void pass_time(loop_t *loop, uint8_t how)
 {
     static const int64_t steps_ms[] = {1, 100, 500, 1000, 1500, 3000, 5000, 31000};
     loop->now_ms += steps_ms[how % 8];
     loop->late_ms = how & 8 ? 2000 : 0;
     for (int i = 0; i < loop->count; i++)
-        loop->items[i].revents = loop->items[i].socket != NULL ? ZMQ_POLLIN : 0;
+        loop->items[i].revents = loop->items[i].socket != NULL || loop->items[i].fd >= 0 ? ZMQ_POLLIN : 0;
 }
 
 static void drive_server(input_t *in, loop_t *loop)
@@ -327,6 +348,8 @@ static void drive_dialer(input_t *in, loop_t *loop)
         sends_fail = what & 0x80;
         if (what & 1)
             pass_time(loop, what >> 1);
+        else if (what & 8)
+            renew(what >> 1 & 3);
         else
             give(in, what >> 1 & 3);
         dialer_receive(d, 8);

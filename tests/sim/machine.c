@@ -73,7 +73,9 @@ static int64_t item_us(const process_t *p, const zmq_pollitem_t *item)
 {
     if (item->socket != NULL)
         return net_readable_us(item->socket);
-    return item->fd >= 0 && p->terms > 0 ? world.now_us : INT64_MAX;
+    if (item->fd >= WIRE_FD_FIRST)
+        return net_reconnected_us(item->fd);
+    return item->fd == SIGNALS_FD && p->terms > 0 ? world.now_us : INT64_MAX;
 }
 
 int zmq_poll(zmq_pollitem_t *items, int n, long timeout_ms)

@@ -14,6 +14,8 @@ enum {
     CONNS_MAX = 64, /* of a wire */
     RECONNECT_US = 100000,
     RECONNECT_US_MAX = 5000000,
+    /* A connection can be used, and only so much later it is told of. */
+    TELL_US_MAX = 100,
     /* A peer whose machine is gone is given up after this; one whose process is gone is told at once. */
     UNACKNOWLEDGED_US = 5000000,
     PARTITIONS_MAX = 8,
@@ -52,6 +54,9 @@ struct wire {
     uint32_t conns_count;
     uint32_t next_routing_id;
     int64_t retry_us;
+    uint32_t untold;   /* connections that were made, and the program was not told of */
+    int64_t untold_us; /* when the last of them can be told of */
+    bool was_connected;
     packet_t *reading;
     wire_counts_t counts;
     peer_check_t check;
@@ -217,6 +222,9 @@ static void connect_again(uint64_t wire_id, uint64_t unused)
                   .known = {true, true}};
     w->conns[w->conns_count++] = c;
     listener->conns[listener->conns_count++] = c;
+    w->untold++;
+    w->untold_us = world.now_us + chance_between(0, TELL_US_MAX);
+    process_notify(w->process, w->untold_us);
     trace("connection %u: %s to %s", c->id, w->process->name, listener->process->name);
 }
 
@@ -342,6 +350,38 @@ const char *wire_endpoint(const wire_t *w)
 void *wire_socket(const wire_t *w)
 {
     return wire_by_id(w->id);
+}
+
+static uint32_t place_of(const wire_t *w)
+{
+    uint32_t place = 0;
+    while (wires[place] != w)
+        place++;
+    return place;
+}
+
+int wire_reconnected_fd(const wire_t *w)
+{
+    return WIRE_FD_FIRST + (int)place_of(w);
+}
+
+int64_t net_reconnected_us(int fd)
+{
+    const wire_t *w = wires[fd - WIRE_FD_FIRST];
+    return w != NULL && w->untold > 0 ? w->untold_us : INT64_MAX;
+}
+
+bool wire_reconnected(wire_t *w)
+{
+    world_step();
+    if (w->untold == 0 || w->untold_us > world.now_us)
+        return false;
+    const bool said_over_it = !w->was_connected && w->untold == 1 && w->counts.frames_out > 0;
+    w->was_connected = true;
+    w->untold = 0;
+    /* The program takes its session for one that is not up, as the dialer does. */
+    w->check.up = w->check.up && said_over_it;
+    return !said_over_it;
 }
 
 int64_t net_readable_us(const void *wire)

@@ -10,6 +10,8 @@
 
 enum { END_PEER, END_SERVER, ENDS }; /* who connected, who bound */
 
+enum { WIRE_FD_FIRST = 100 }; /* descriptors from here on are those of wires */
+
 /* What the checks remember of a peer's socket, whose session goes on over its connections. */
 typedef struct {
     uint64_t session; /* as said in HELLO; 0: not yet */
@@ -24,6 +26,8 @@ void net_close(void);
 void net_process_gone(process_t *p, bool killed);
 /* When a frame can be read from the wire; INT64_MAX: none is on its way. */
 int64_t net_readable_us(const void *wire);
+/* When the wire of wire_reconnected_fd() has something to tell; INT64_MAX: it has not. */
+int64_t net_reconnected_us(int fd);
 /* Faults. */
 void net_cut_any(void);
 void net_partition(const process_t *a, const process_t *b, int64_t us);

@@ -282,6 +282,86 @@ static void test_a_server_that_is_started_anew(void **state)
     assert_true(s->session == session);
 }
 
+/* --- a server that is killed: no BYE, and nobody to say WHO but the next one, which is not asked first ---
+ */
+
+/* What the dialer says first over its connection to this wire. */
+static int first_command(world_t *w, wire_t *server, uint32_t *ret_from, hello_t *ret)
+{
+    frame_t frame;
+    const char *why;
+    const int64_t until_ms = clock_ms() + WAIT_MS;
+    while (wire_recv(server, &frame) != 0) {
+        assert_true(clock_ms() < until_ms);
+        pump(w);
+    }
+    *ret_from = frame.routing_id;
+    const int command = proto_command(frame.data, frame.len, &why);
+    if (command == CMD_HELLO)
+        assert_int_equal(decode_hello(frame.data, frame.len, ret), 0);
+    return command;
+}
+
+static void answer_welcome(wire_t *server, uint32_t to)
+{
+    buffer_t b;
+    buffer_init(&b);
+    encode_welcome(&b, &(welcome_t){.version = PROTO_VERSION, .session = clock_random_id()});
+    assert_int_equal(wire_send(server, to, &b), 0);
+    buffer_done(&b);
+}
+
+static void bind_wire(world_t *w, wire_t **server, const char *endpoint)
+{
+    const int64_t until_ms = clock_ms() + WAIT_MS;
+    int error;
+    do {
+        error = wire_bind(server, endpoint, w->why);
+    } while (error == -EADDRINUSE && clock_ms() < until_ms);
+    assert_int_equal(error, 0);
+}
+
+static void killed_again_and_again(world_t *w, const char *where)
+{
+    wire_t *server = NULL;
+    char endpoint[128];
+    uint32_t from;
+    hello_t hello;
+    bind_wire(w, &server, where);
+    snprintf(endpoint, sizeof endpoint, "%s", wire_endpoint(server));
+    assert_int_equal(dial(w, endpoint, NULL), 0);
+    assert_int_equal(first_command(w, server, &from, &hello), CMD_HELLO);
+    const uint64_t session = hello.session;
+    for (uint32_t i = 1; i <= 3; i++) {
+        answer_welcome(server, from);
+        PUMP_UNTIL(w, w->up == i);
+        assert_int_equal(w->other, i > 1);
+        assert_int_equal(w->down, i - 1);
+        wire_close(&server, 0);
+        bind_wire(w, &server, endpoint);
+        /* Not PING, to which WHO would be the answer. */
+        assert_int_equal(first_command(w, server, &from, &hello), CMD_HELLO);
+        assert_int_equal(w->down, i);
+        assert_true(hello.session == session);
+        assert_int_equal(hello.held_count, 1);
+        /* And once. */
+        frame_t more;
+        pump_ms(w, 100);
+        assert_int_equal(wire_recv(server, &more), -EAGAIN);
+    }
+    wire_close(&server, 0);
+}
+
+static void test_a_server_that_is_killed_over_ipc(void **state)
+{
+    killed_again_and_again(*state, in_dir(*state, "a"));
+}
+
+static void test_a_server_that_is_killed_over_tcp(void **state)
+{
+    killed_again_and_again(*state, "tcp://127.0.0.1:0");
+}
+
 static void test_who_is_answered_by_hello(void **state)
 {
     world_t *w = *state;
@@ -443,6 +523,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_greets_and_is_up),
         TEST(test_a_server_that_is_started_anew),
+        TEST(test_a_server_that_is_killed_over_ipc),
+        TEST(test_a_server_that_is_killed_over_tcp),
         TEST(test_who_is_answered_by_hello),
         TEST(test_silence),
         TEST(test_ones_own_silence),

@@ -152,6 +152,50 @@ static void test_refused_waits(void **state)
     assert_int_equal(link_tick(&l, 15010), LINK_SEND_HELLO);
 }
 
+static void test_a_new_connection_is_greeted_at_once(void **state)
+{
+    (void)state;
+    link_t l;
+    up(&l, 9, 0);
+    link_anew(&l, 100);
+    assert_int_equal(l.state, LINK_GREETING);
+    assert_true(link_next_ms(&l) == 100);
+    assert_int_equal(link_tick(&l, 100), LINK_SEND_HELLO);
+    assert_int_equal(link_tick(&l, 100), LINK_NOTHING);
+    /* Again over the next one, whether the last HELLO was answered or not. */
+    link_anew(&l, 200);
+    assert_int_equal(link_tick(&l, 200), LINK_SEND_HELLO);
+    assert_false(link_welcome(&l, 9, 210));
+    assert_int_equal(link_tick(&l, 210), LINK_NOTHING);
+    /* It is what a wait for somebody to be there was for. */
+    link_wait(&l, 300, 1000);
+    assert_int_equal(link_tick(&l, 400), LINK_NOTHING);
+    link_anew(&l, 400);
+    assert_int_equal(link_tick(&l, 400), LINK_SEND_HELLO);
+}
+
+static void test_who_refused_is_not_greeted_earlier_over_a_new_connection(void **state)
+{
+    (void)state;
+    link_t l;
+    link_init(&l, 77, 0);
+    assert_int_equal(link_tick(&l, 0), LINK_SEND_HELLO);
+    link_refused(&l, 10, 5000);
+    for (int64_t now_ms = 100; now_ms <= 5000; now_ms += 100) {
+        link_anew(&l, now_ms);
+        assert_int_equal(link_tick(&l, now_ms), LINK_NOTHING);
+    }
+    assert_true(link_next_ms(&l) == 5010);
+    assert_int_equal(link_tick(&l, 5010), LINK_SEND_HELLO);
+    link_anew(&l, 5020);
+    assert_int_equal(link_tick(&l, 5020), LINK_SEND_HELLO);
+    /* What was said before the session was up is over. */
+    link_refused(&l, 6000, 5000);
+    assert_false(link_welcome(&l, 9, 6010));
+    link_anew(&l, 6020);
+    assert_int_equal(link_tick(&l, 6020), LINK_SEND_HELLO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +207,8 @@ int main(void)
         cmocka_unit_test(test_another_server_process_is_told),
         cmocka_unit_test(test_who_greets_once),
         cmocka_unit_test(test_refused_waits),
+        cmocka_unit_test(test_a_new_connection_is_greeted_at_once),
+        cmocka_unit_test(test_who_refused_is_not_greeted_earlier_over_a_new_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

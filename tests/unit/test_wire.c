@@ -281,6 +281,83 @@ static void a_peer_that_went_away_is_unreachable(void **state)
     wire_close(&server, 0);
 }
 
+/* Whether a program that waits for it alone is woken. */
+static bool is_woken(const wire_t *w, int timeout_ms)
+{
+    struct pollfd item = {.fd = wire_reconnected_fd(w), .events = POLLIN};
+    return poll(&item, 1, timeout_ms) == 1;
+}
+
+static void expect_reconnected(wire_t *w)
+{
+    do
+        assert_true(is_woken(w, WAIT_MS));
+    while (!wire_reconnected(w));
+    assert_false(wire_reconnected(w)); /* it is said once */
+    assert_false(is_woken(w, 0));
+}
+
+static void bind_again(wire_t **server)
+{
+    char endpoint[128];
+    snprintf(endpoint, sizeof endpoint, "%s", wire_endpoint(*server));
+    wire_close(server, 0);
+    int error = -EADDRINUSE;
+    for (int i = 0; i < WAIT_MS && error == -EADDRINUSE; i++) {
+        error = wire_bind(server, endpoint, why);
+        poll(NULL, 0, error == 0 ? 0 : 1);
+    }
+    assert_int_equal(error, 0);
+}
+
+static void each_new_connection_is_told(const char *endpoint)
+{
+    wire_t *server = NULL, *peer = NULL;
+    const buffer_t ping = bytes_of("ping");
+    assert_int_equal(wire_bind(&server, endpoint, why), 0);
+    assert_int_equal(wire_connect(&peer, wire_endpoint(server), why), 0);
+    expect_reconnected(peer);
+    for (int i = 0; i < 3; i++) {
+        send_when_connected(peer, &ping);
+        expect_frame(server);
+        assert_false(wire_reconnected(peer));
+        bind_again(&server);
+        expect_reconnected(peer);
+    }
+    wire_close(&peer, 0);
+    wire_close(&server, 0);
+}
+
+static void each_new_connection_is_told_over_tcp(void **state)
+{
+    (void)state;
+    each_new_connection_is_told("tcp://127.0.0.1:0");
+}
+
+static void each_new_connection_is_told_over_ipc(void **state)
+{
+    (void)state;
+    each_new_connection_is_told(ipc_endpoint);
+}
+
+/* What was sent before the first is told of has gone over it. */
+static void the_first_connection_is_no_news_when_it_was_used(void **state)
+{
+    (void)state;
+    wire_t *server = NULL, *peer = NULL;
+    const buffer_t ping = bytes_of("ping");
+    assert_int_equal(wire_bind(&server, "tcp://127.0.0.1:0", why), 0);
+    assert_int_equal(wire_connect(&peer, wire_endpoint(server), why), 0);
+    send_when_connected(peer, &ping);
+    expect_frame(server);
+    assert_true(is_woken(peer, WAIT_MS));
+    assert_false(wire_reconnected(peer));
+    bind_again(&server);
+    expect_reconnected(peer);
+    wire_close(&peer, 0);
+    wire_close(&server, 0);
+}
+
 /* The rest stays with who sent it, whatever he wants. */
 static void what_nobody_reads_is_bounded(void **state)
 {
@@ -507,6 +584,9 @@ int main(void)
         cmocka_unit_test(bad_endpoints_open_nothing),
         cmocka_unit_test(sending_to_nobody_is_told),
         cmocka_unit_test(a_peer_that_went_away_is_unreachable),
+        cmocka_unit_test(each_new_connection_is_told_over_tcp),
+        cmocka_unit_test(each_new_connection_is_told_over_ipc),
+        cmocka_unit_test(the_first_connection_is_no_news_when_it_was_used),
         cmocka_unit_test(what_nobody_reads_is_bounded),
         cmocka_unit_test(what_was_sent_before_closing_arrives),
         cmocka_unit_test(the_largest_frame_passes_and_a_larger_one_does_not),
