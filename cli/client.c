@@ -33,10 +33,16 @@ bool client_send(client_t *c, const buffer_t *frame, int64_t *ret_again_ms)
 void client_wait(const client_t *c, int fd, int64_t until_ms)
 {
     zmq_pollitem_t items[] = {{.socket = wire_socket(c->wire), .events = ZMQ_POLLIN},
+                              {.fd = wire_reconnected_fd(c->wire), .events = ZMQ_POLLIN},
                               {.fd = fd, .events = ZMQ_POLLIN}};
     int64_t ms = until_ms - clock_ms();
     if (ms > 0)
-        zmq_poll(items, fd >= 0 ? 2 : 1, (long)ms);
+        zmq_poll(items, fd >= 0 ? 3 : 2, (long)ms);
+}
+
+bool client_reconnected(client_t *c)
+{
+    return wire_reconnected(c->wire);
 }
 
 int client_take_error(client_t *c, const frame_t *frame, char *why)

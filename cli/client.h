@@ -1,6 +1,6 @@
 /* What every client of a publisher does (docs/PROTOCOL.md section 6): one connection to its client endpoint,
- * where a request is sent again until it is answered, and the same words when it is not. Embedded; used by
- * publish_client and letters. */
+ * where a request is sent again until it is answered, at once over a new connection, and the same words when
+ * it is not. Embedded; used by publish_client and letters. */
 #ifndef MANDRILL_CLIENT_H
 #define MANDRILL_CLIENT_H
 
@@ -26,8 +26,10 @@ int client_open(client_t *c, const char *endpoint, char *why);
 void client_close(client_t *c);
 /* False: it can't be sent now. *ret_again_ms: after how long it is to be sent again if no answer comes. */
 bool client_send(client_t *c, const buffer_t *frame, int64_t *ret_again_ms);
-/* Waits for a frame, or until `fd` (-1: none) can be read. */
+/* Waits for a frame or a new connection, or until `fd` (-1: none) can be read. */
 void client_wait(const client_t *c, int fd, int64_t until_ms);
+/* True when the connection is a new one: what was sent and not answered is to be sent again, now. */
+bool client_reconnected(client_t *c);
 /* An ERROR frame: 1: not now (c->not_now says why), 0: it is none; -EPROTO with `why`: refused for good. */
 int client_take_error(client_t *c, const frame_t *frame, char *why);
 /* -ECONNREFUSED (nobody was ever reached) or -ETIMEDOUT, with `why`. */

@@ -67,11 +67,12 @@ void letters_put(letters_t *l, const dead_t *question)
 static int64_t send_due(letters_t *l, int64_t now_ms, bool *ret_overdue)
 {
     int64_t next_ms = INT64_MAX;
+    const bool all = client_reconnected(&l->client);
     *ret_overdue = false;
     for (uint32_t i = 0; i < l->count; i++) {
         out_t *o = &l->out[i];
         *ret_overdue = *ret_overdue || now_ms >= o->end_ms;
-        if (now_ms >= o->send_ms) {
+        if (all || now_ms >= o->send_ms) {
             buffer_clear(&l->frame);
             encode_dead(&l->frame, &o->question);
             int64_t again_ms;

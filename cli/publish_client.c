@@ -85,7 +85,7 @@ int publish_client_send(publish_client_t *c, confirm_t *ret, const refusal_t **r
     }
     c->client.not_now[0] = '\0';
     for (int64_t now_ms = clock_ms(); now_ms < end_ms; now_ms = clock_ms()) {
-        if (now_ms >= send_ms) {
+        if (client_reconnected(&c->client) || now_ms >= send_ms) {
             int64_t again_ms;
             client_send(&c->client, &c->frame, &again_ms);
             send_ms = now_ms + again_ms;

@@ -1,4 +1,5 @@
 /* The client's side of DEAD against a publisher that the test plays. */
+#include "cli/client.h"
 #include "cli/letters.h"
 #include "common/runtime/clock.h"
 #include "tests/unit/wire_server.h"
@@ -15,6 +16,7 @@
 typedef enum {
     PLAY_END,
     PLAY_SILENCE,
+    PLAY_RENEW, /* no answer: another publisher is there */
     PLAY_ANSWER,
     PLAY_OTHERS, /* of numbers that nobody has, and garbage; then the answer */
     PLAY_HOLD,   /* answered behind the next one */
@@ -80,6 +82,9 @@ static void perform(play_t play, uint32_t to, const dead_t *d)
     case PLAY_UNKNOWN:
         send_error(to, ERR_UNKNOWN);
         break;
+    case PLAY_RENEW:
+        wire_server_renew();
+        break;
     case PLAY_SILENCE:
     case PLAY_END:
         break;
@@ -141,16 +146,29 @@ static void each_question_has_a_number(void **state)
     assert_true(server.seen[0].number != server.seen[1].number);
 }
 
-static void what_is_not_answered_is_asked_again_with_its_number(void **state)
+static void expect_the_second_to_be_answered(void)
 {
-    (void)state;
-    PLAY(WAIT_MS, PLAY_SILENCE, PLAY_ANSWER);
     put(5);
     assert_int_equal(wait_for_answer(), 1);
     assert_true(answer.repeated);
     wire_server_over();
     assert_int_equal(server.count, 2);
     assert_true(server.seen[0].number == server.seen[1].number);
+}
+
+static void what_is_not_answered_is_asked_again_with_its_number(void **state)
+{
+    (void)state;
+    PLAY(WAIT_MS, PLAY_SILENCE, PLAY_ANSWER);
+    expect_the_second_to_be_answered();
+}
+
+/* Sooner than it is asked again by itself: there would be no time left for that. */
+static void it_is_asked_again_over_a_new_connection_at_once(void **state)
+{
+    (void)state;
+    PLAY(CLIENT_REPEAT_MS - 50, PLAY_RENEW, PLAY_ANSWER);
+    expect_the_second_to_be_answered();
 }
 
 static void answers_are_told_apart(void **state)
@@ -242,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_letters(each_question_has_a_number),
         with_letters(what_is_not_answered_is_asked_again_with_its_number),
+        with_letters(it_is_asked_again_over_a_new_connection_at_once),
         with_letters(answers_are_told_apart),
         with_letters(what_nobody_asked_for_is_no_answer),
         with_letters(not_now_is_asked_again_soon),

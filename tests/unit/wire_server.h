@@ -5,8 +5,11 @@
 
 #include "common/core/message.h"
 #include "common/runtime/wire.h"
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <zmq.h>
 
@@ -51,6 +54,20 @@ static inline const char *wire_server_start(void (*take)(const frame_t *frame))
         abort();
     wire_server.running = true;
     return wire_endpoint(wire_server.wire);
+}
+
+/* From `take`, with its frame done with: the server is gone as if killed, and another is at its endpoint. */
+static inline void wire_server_renew(void)
+{
+    char endpoint[128], why[WHY_BYTES];
+    snprintf(endpoint, sizeof endpoint, "%s", wire_endpoint(wire_server.wire));
+    wire_close(&wire_server.wire, 0);
+    int error;
+    /* A port that was closed just now is free a little later. */
+    while ((error = wire_bind(&wire_server.wire, endpoint, why)) == -EADDRINUSE)
+        poll(NULL, 0, 1);
+    if (error < 0)
+        abort();
 }
 
 static inline void wire_server_over(void)
