@@ -126,7 +126,7 @@ struct gather {
     gather_policy_t policies[LEGS_MAX];
     uint64_t random;
     uint32_t generation, lease; /* last ones */
-    uint32_t generation_first;
+    uint32_t generation_first;  /* the one before those that are ours: half of all behind, at most */
     bool releasing;
 
     uint32_t capacity; /* slots there are; grows by doubling */
@@ -164,6 +164,9 @@ struct gather {
 
 /* The generation's part of a ref: refs are at most 2^63-1. */
 #define GENERATION_MASK UINT32_C(0x7fffffff)
+/* They come round after 2^31 messages: what is more than half of that behind cannot be told from what is to
+ * come. */
+#define GENERATIONS_BEHIND (GENERATION_MASK / 2)
 /* And its lower half: the task's number, and above it how often the task was given. */
 enum { REF_NUMBER_BITS = 24 };
 

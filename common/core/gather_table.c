@@ -133,6 +133,8 @@ int gather_table_add(gather_t *g, const gather_message_t *m, uint32_t *ret_slot)
         memcpy(body, m->body, m->body_len);
     fifo_remove(&g->spare, &g->extend_links, slot);
     g->generation = (g->generation + 1) & GENERATION_MASK;
+    if (((g->generation - g->generation_first) & GENERATION_MASK) > GENERATIONS_BEHIND)
+        g->generation_first = (g->generation - GENERATIONS_BEHIND) & GENERATION_MASK;
     entry_t *e = &g->entries[slot];
     gather_table_state(g, e, ENTRY_OPEN);
     *e = (entry_t){.id = m->id,

@@ -147,6 +147,47 @@ static void test_the_oldest_are_forgotten(void **state)
     }
 }
 
+/* The ref of a task of the first slot that many messages ago; UINT32_MAX: of the next. */
+static uint64_t given_before(const gather_t *g, uint32_t messages)
+{
+    return (uint64_t)((g->generation - messages) & GENERATION_MASK) << 32;
+}
+
+/* One process may hold more messages than generations: what it gave last is its own across the wrap, and what
+ * is further behind than half of them is another's. */
+static void test_more_messages_than_generations(void **state)
+{
+    gather_t *g = *state;
+    uint64_t held[3];
+    g->generation = (g->generation_first - 2) & GENERATION_MASK;
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        deliver(g, seq, seq, 1, 0);
+        held[seq - 1] = give(g, SAVE, 1).record.ref;
+    }
+    gather_worker_gone(g, 1, true, 3000);
+    assert_int_equal(gather_worker_joined(g, 9, "again", held, 3, 4000), 3);
+    assert_int_equal(outstanding(g, 9), 3);
+    uint64_t edge[] = {given_before(g, GENERATIONS_BEHIND - 1), given_before(g, GENERATIONS_BEHIND),
+                       given_before(g, UINT32_MAX)};
+    assert_int_equal(gather_worker_joined(g, 10, "other", edge, 1, 4000), 1);
+    assert_int_equal(gather_worker_joined(g, 11, "other", edge + 1, 2, 4000), 0);
+}
+
+/* And where the numbers themselves begin again. */
+static void test_generations_that_begin_again(void **state)
+{
+    gather_t *g = *state;
+    uint64_t held[3];
+    g->generation = g->generation_first = GENERATION_MASK - 1;
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        deliver(g, seq, seq, 1, 0);
+        held[seq - 1] = give(g, SAVE, 1).record.ref;
+    }
+    gather_worker_gone(g, 1, true, 3000);
+    uint64_t all[] = {held[0], held[1], held[2], given_before(g, 3), given_before(g, UINT32_MAX)};
+    assert_int_equal(gather_worker_joined(g, 9, "again", all, 5, 4000), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +198,8 @@ int main(void)
         TEST(test_lost_again_and_back_again),
         TEST(test_nothing_is_told_to_a_source_that_is_gone),
         TEST(test_the_oldest_are_forgotten),
+        TEST(test_more_messages_than_generations),
+        TEST(test_generations_that_begin_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
