@@ -65,7 +65,8 @@ static void read_refs(downstream_t *d, const hello_t *h)
 static void take_held(downstream_t *d, uint32_t n, const hello_t *h)
 {
     read_refs(d, h);
-    uint32_t lost = gather_worker_holds(d->options.gather, n, d->refs, h->held_count);
+    uint32_t lost =
+        gather_worker_holds(d->options.gather, n, d->refs, h->held_count, d->options.loop->now_ms);
     roster_freed(d->options.roster, n, lost);
     if (lost > 0)
         log_limited(LOG_INFO, "worker %u (%s) is back without %u of its tasks: they are given again", n,

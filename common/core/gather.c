@@ -57,7 +57,6 @@ void gather_limits(gather_t *g, const gather_limits_t *limits)
 static void count_tries(gather_t *g, uint32_t slot, const gather_message_t *m, int64_t now_ms)
 {
     static const uint8_t none[LEGS_MAX];
-    static const text_t reason = {"as many tries as are allowed had failed before", 46};
     if (memcmp(m->tries, none, sizeof none) == 0)
         return;
     gather_tries_begin(g, slot);
@@ -66,8 +65,8 @@ static void count_tries(gather_t *g, uint32_t slot, const gather_message_t *m, i
         task_t *t = &g->tasks[n];
         if ((m->legs >> leg & 1) && m->tries[leg] > t->failures)
             t->failures = m->tries[leg];
-        if (t->failures >= g->policies[leg].max_tries && t->state != TASK_RUNNING && gather_leg_is_open(g, n))
-            gather_leg_fails(g, n, reason, now_ms);
+        if (t->state != TASK_RUNNING && gather_leg_is_open(g, n))
+            gather_leg_is_tried_out(g, n, now_ms);
     }
 }
 
@@ -188,7 +187,7 @@ void gather_ungive(gather_t *g, uint64_t ref)
     holder_t *h = &g->workers[t->worker];
     if (t->order == (uint32_t)h->given && h->given > 0)
         h->given--;
-    gather_take_back(g, gather_ref_number(ref), false, false, 0);
+    gather_take_back_unsent(g, gather_ref_number(ref));
 }
 
 /* --- results --- */

@@ -137,7 +137,7 @@ uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, c
                               int64_t now_ms);
 /* The session has begun anew and holds only these refs (they get sorted): the rest waits again and costs
  * nothing. Returns how many it has lost. */
-uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n);
+uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n, int64_t now_ms);
 /* The session gets one more WELCOME, though it has not begun anew: what it has counts as started. */
 void gather_worker_welcomed(gather_t *g, uint32_t worker);
 /* So many of its tasks the worker has started, in the order in which they were given since its last WELCOME.

@@ -62,6 +62,15 @@ void gather_leg_fails(gather_t *g, uint32_t n, text_t reason, int64_t now_ms)
     leg_ends(g, n, false, now_ms);
 }
 
+bool gather_leg_is_tried_out(gather_t *g, uint32_t n, int64_t now_ms)
+{
+    static const text_t reason = {"as many tries as are allowed had failed before", 46};
+    if (g->tasks[n].failures < g->policies[n % LEGS_MAX].max_tries)
+        return false;
+    gather_leg_fails(g, n, reason, now_ms);
+    return true;
+}
+
 /* --- tries --- */
 
 static int64_t duration(int64_t ms)
@@ -163,6 +172,8 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
     case OUTCOME_TRANSIENT:
         return try_fails(g, n, HOW_TRANSIENT, r->text, r->ms, now_ms);
     case OUTCOME_BLOCKED:
+        if (gather_leg_is_tried_out(g, n, now_ms))
+            return TAKEN_BAD;
         wait_again(g, n, now_ms + (r->ms > BLOCKED_MS_MIN ? r->ms : BLOCKED_MS_MIN), false);
         gather_entry_let_go(g, n / LEGS_MAX, now_ms);
         return TAKEN_RETRY;
@@ -201,6 +212,16 @@ void gather_take_back(gather_t *g, uint32_t n, bool at_work, bool costs_try, int
     t->lost += at_work && t->lost < UINT8_MAX;
     if (costs_try)
         try_fails(g, n, HOW_LOST, (text_t){"", 0}, -1, now_ms);
-    else
+    else if (!gather_leg_is_tried_out(g, n, now_ms))
         wait_again(g, n, INT64_MIN, true);
+}
+
+void gather_take_back_unsent(gather_t *g, uint32_t n)
+{
+    if (!gather_leg_is_open(g, n)) {
+        gather_run_out(g, n);
+        return;
+    }
+    gather_task_stop(g, n);
+    wait_again(g, n, INT64_MIN, true);
 }

@@ -214,6 +214,9 @@ void gather_table_stop_idle(gather_t *g, uint32_t slot, uint8_t legs);
 bool gather_leg_is_open(const gather_t *g, uint32_t n);
 /* A task that nobody waits for has ended. It may have been the last one of a message that is let go. */
 void gather_run_out(gather_t *g, uint32_t n);
+/* Whether as many tries of the open leg have failed as are allowed, here or elsewhere: then it ends with
+ * that. Its task is at no worker. */
+bool gather_leg_is_tried_out(gather_t *g, uint32_t n, int64_t now_ms);
 /* The leg, of a task that is at no worker, has ended badly. */
 void gather_leg_fails(gather_t *g, uint32_t n, text_t reason, int64_t now_ms);
 /* The result of a try of an open leg; the task is in no list unless another worker runs it now. */
@@ -227,6 +230,8 @@ bool gather_time_out(gather_t *g, uint32_t n, int64_t now_ms);
  * worker was lost over it, perhaps: should that happen again, it is a suspect, whether it cost a try or not.
  */
 void gather_take_back(gather_t *g, uint32_t n, bool at_work, bool costs_try, int64_t now_ms);
+/* It has not been given: it could not be sent. */
+void gather_take_back_unsent(gather_t *g, uint32_t n);
 
 /* gather_strays.c */
 /* The worker has this try and nobody waits for it. `task` is its task's number when that is still known, else

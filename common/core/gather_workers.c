@@ -74,7 +74,7 @@ void gather_worker_welcomed(gather_t *g, uint32_t worker)
         g->tasks[n].order = 0;
 }
 
-uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n)
+uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n, int64_t now_ms)
 {
     const holder_t *h = &g->workers[worker];
     uint32_t count = 0, before, after;
@@ -92,7 +92,7 @@ uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_
         before = g->task_links.prev[task];
         if (has_ref(refs, n, gather_ref(g, task)))
             continue;
-        gather_take_back(g, task, false, false, 0);
+        gather_take_back(g, task, false, false, now_ms);
         count++;
     }
     return count;

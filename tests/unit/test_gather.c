@@ -410,13 +410,13 @@ static void test_what_a_worker_does_not_hold_waits_again(void **state)
         refs[seq - 1] = give(g, SAVE, 1).record.ref;
     }
     uint64_t held[2] = {INT64_MAX, refs[1]}; /* and one that it never got */
-    assert_int_equal(gather_worker_holds(g, 1, held, 2), 2);
+    assert_int_equal(gather_worker_holds(g, 1, held, 2, 0), 2);
     assert_int_equal(gather_waiting(g, SAVE), 2);
     gather_task_t again = give(g, SAVE, 1);
     assert_int_equal(again.record.id.seq, 1);
     assert_int_equal(again.record.try_no, 1);
     assert_int_equal(give(g, SAVE, 1).record.id.seq, 3);
-    assert_int_equal(gather_worker_holds(g, 1, NULL, 0), 3);
+    assert_int_equal(gather_worker_holds(g, 1, NULL, 0, 0), 3);
     assert_int_equal(gather_waiting(g, SAVE), 3);
 }
 
@@ -432,7 +432,7 @@ static void test_what_a_worker_has_answered_and_did_not_get_again_waits_again(vo
     gather_tick(g, 50);
     gather_task_t again = give(g, SAVE, 1);
     assert_int_equal(again.record.try_no, 1);
-    assert_int_equal(gather_worker_holds(g, 1, held, 1), 1);
+    assert_int_equal(gather_worker_holds(g, 1, held, 1, 0), 1);
     assert_int_equal(gather_waiting(g, SAVE), 1);
     assert_int_equal(answer(g, 1, &again, OUTCOME_TRANSIENT, 0, 60, false), TAKEN_LATE);
     gather_task_t last = give(g, SAVE, 1);

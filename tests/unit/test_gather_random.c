@@ -382,7 +382,7 @@ static void lose_worker(world_t *w)
     size_t kept = choose_held(w, worker, refs);
     gather_worker_started(w->g, worker, draw(w, 10));
     if (draw(w, 2) == 0) {
-        gather_worker_holds(w->g, worker, refs, kept);
+        gather_worker_holds(w->g, worker, refs, kept, w->now_ms);
         return;
     }
     gather_worker_gone(w->g, worker, draw(w, 4) != 0, w->now_ms);

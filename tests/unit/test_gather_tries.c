@@ -182,6 +182,36 @@ static void test_redelivered_with_the_tries_of_another(void **state)
     assert_int_equal(step.tries->no, TRIES);
 }
 
+/* It runs while the last try that is allowed has failed elsewhere: its result counts, and if it was no try,
+ * or the worker leaves, there is none to follow. */
+static void test_no_try_is_left_for_what_runs(void **state)
+{
+    gather_t *g = *state;
+    gather_worker_joined(g, 1, "web-7:42", NULL, 0, 0);
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        deliver_tried(g, seq, 50, 1, 0, 0);
+        gather_task_t save = give_at(g, SAVE, 1, 0);
+        assert_int_equal(deliver_tried(g, seq, 60, 1, TRIES, 0), 0);
+        assert_int_equal(gauges(g).running[SAVE], 1);
+        if (seq == 1)
+            assert_int_equal(answer(g, 1, &save, OUTCOME_BLOCKED, 400, 10, true), TAKEN_BAD);
+        else if (seq == 2)
+            assert_int_equal(answer(g, 1, &save, OUTCOME_OK, 0, 10, true), TAKEN_OK);
+        else if (seq == 3)
+            gather_worker_holds(g, 1, NULL, 0, 10);
+        else
+            gather_worker_gone(g, 1, false, 10);
+        assert_int_equal(gather_waiting(g, SAVE), 0);
+        assert_int_equal(gauges(g).backing_off[SAVE], 0);
+        gather_step_t step = one_step(g, 0, 10);
+        assert_true(step.final);
+        assert_int_equal(step.bad, seq == 2 ? 0 : 1 << SAVE);
+        assert_int_equal(step.text.len > 0, seq != 2);
+        gather_settled(g, step.slot, step.lease, true, seq == 2 ? STEP_DONE : STEP_DEAD);
+    }
+    assert_empty(g);
+}
+
 static void test_redelivered_with_fewer_tries(void **state)
 {
     gather_t *g = *state;
@@ -360,6 +390,7 @@ int main(void)
         TEST(test_tries_go_on_where_they_ended),
         TEST(test_no_try_is_left),
         TEST(test_redelivered_with_the_tries_of_another),
+        TEST(test_no_try_is_left_for_what_runs),
         TEST(test_redelivered_with_fewer_tries),
         TEST(test_other_limits_count_for_what_is_held),
         TEST(test_shorter_periods_count_at_once),

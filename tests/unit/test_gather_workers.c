@@ -107,7 +107,7 @@ static void test_what_it_held_counts_as_started(void **state)
     uint64_t held = give(g, SAVE, 1).record.ref;
     give(g, SAVE, 1);
     gather_worker_started(g, 1, 2);
-    assert_int_equal(gather_worker_holds(g, 1, &held, 1), 1);
+    assert_int_equal(gather_worker_holds(g, 1, &held, 1, 0), 1);
     /* Counted anew from here on. */
     assert_int_equal(give(g, SAVE, 1).record.id.seq, 2);
     assert_int_equal(give(g, SAVE, 1).record.id.seq, 3);
@@ -454,12 +454,12 @@ static void test_held_once_and_given_twice(void **state)
     gather_task_t again = give(g, SAVE, 1);
     assert_true(again.record.ref != slow.record.ref);
     uint64_t held[] = {again.record.ref, slow.record.ref};
-    assert_int_equal(gather_worker_holds(g, 1, held, 2), 0);
+    assert_int_equal(gather_worker_holds(g, 1, held, 2, 0), 0);
     held[0] = slow.record.ref;
-    assert_int_equal(gather_worker_holds(g, 1, held, 1), 1);
+    assert_int_equal(gather_worker_holds(g, 1, held, 1, 0), 1);
     assert_int_equal(outstanding(g, 1), 1);
     assert_int_equal(gather_waiting(g, SAVE), 1);
-    assert_int_equal(gather_worker_holds(g, 1, NULL, 0), 1);
+    assert_int_equal(gather_worker_holds(g, 1, NULL, 0, 0), 1);
     assert_int_equal(outstanding(g, 1), 0);
 }
 
