@@ -21,7 +21,8 @@
  * Suspects: a message that has lost two leases or more may be what kills its consumers. A session has few of
  * them out at a time, fewer the more they have lost, and of one level only, the highest that waits first: so
  * what dies with a suspect is at most its equals, and what is left alone with it are messages that are none.
- * When a session is dropped that has suspects out, only their leases count as lost.
+ * When a session is dropped that has suspects out, only their leases count as lost; the others count for
+ * suspicion alone, so that a poison among them is a suspect itself after two.
  *
  * Ownership: bodies are copied in; items point to them until delivery_sent() or delivery_untake(). */
 #ifndef MANDRILL_DELIVERY_H

@@ -45,9 +45,12 @@ typedef struct {
     uint16_t session; /* who holds it: LEASED, or LIMBO that a HELLO has claimed; else DELIVERY_NO_SESSION */
     uint8_t legs, done, bad;
     uint8_t state;
-    bool timed;    /* the lease's deadline is in the heap, not in the order of `first` */
-    bool returned; /* it has been out, or waited: it goes out before those that have not */
+    uint8_t spared;    /* leases that were lost and not counted */
+    bool timed : 1;    /* the lease's deadline is in the heap, not in the order of `first` */
+    bool returned : 1; /* it has been out, or waited: it goes out before those that have not */
 } entry_t;
+
+_Static_assert(sizeof(entry_t) == 64, "a cache line");
 
 /* What becomes of the message with the commit. */
 typedef enum { FATE_KEEP, FATE_RETURN, FATE_BURY, FATE_DELETE } fate_t;
@@ -115,9 +118,9 @@ void table_enter(delivery_t *d, uint32_t slot);
 /* Puts the slot into the heap when it belongs there; one with a stage does not until that is resolved. */
 void table_arm(delivery_t *d, uint32_t slot);
 void table_drop_body(delivery_t *d, uint32_t slot);
-/* The lease, delay or limbo is over: READY, or PARKED until due_ms. */
+/* The lease, delay or limbo is over: READY, or PARKED until due_ms (0: not). */
 void table_release(delivery_t *d, uint32_t slot);
-void table_return(delivery_t *d, uint32_t slot, uint32_t deliveries, entry_state_t state, int64_t due_ms);
+void table_return(delivery_t *d, uint32_t slot, uint32_t deliveries, uint8_t spared, int64_t due_ms);
 /* READY again as if it had never been leased: in front of its old list. */
 void table_untake(delivery_t *d, uint32_t slot);
 /* A lease or limbo is the session's now, or nobody's (DELIVERY_NO_SESSION); its end stays. */

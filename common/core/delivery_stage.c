@@ -273,7 +273,9 @@ static void give_back_now(delivery_t *d, uint32_t slot, const delivery_change_t 
         d->left++;
         return;
     }
-    table_return(d, slot, c->deliveries, c->wait_ms > 0 ? ENTRY_PARKED : ENTRY_READY, now_ms + c->wait_ms);
+    uint8_t spared = d->entries[slot].spared;
+    spared += c->lease_end == LEASE_SPARED && spared < UINT8_MAX;
+    table_return(d, slot, c->deliveries, spared, c->wait_ms > 0 ? now_ms + c->wait_ms : 0);
 }
 
 static void apply(delivery_t *d, const stage_t *s, const delivery_change_t *c, int64_t now_ms)

@@ -121,13 +121,15 @@ void table_remove(delivery_t *d, uint32_t slot)
     fifo_push_front(&d->unused, &d->links, slot);
 }
 
+/* What was spared beside suspects may be the poison all the same: twice, and it is a suspect too. Else it
+ * would be given out beside the next ones again and again, and they would die of it in its place. */
 unsigned suspect_level(const entry_t *e)
 {
-    if (e->deliveries < SUSPECT_LOSSES) {
+    uint64_t lost = (uint64_t)e->deliveries + e->spared;
+    if (lost < SUSPECT_LOSSES) {
         return SUSPECT_LEVELS;
     }
-    uint32_t level = e->deliveries - SUSPECT_LOSSES;
-    return level < SUSPECT_LEVELS ? level : SUSPECT_LEVELS - 1;
+    return lost - SUSPECT_LOSSES < SUSPECT_LEVELS ? (unsigned)lost - SUSPECT_LOSSES : SUSPECT_LEVELS - 1;
 }
 
 bool table_may_park(const delivery_t *d, int64_t wait_ms)
@@ -138,10 +140,12 @@ bool table_may_park(const delivery_t *d, int64_t wait_ms)
 
 static fifo_t *list_of(delivery_t *d, const entry_t *e)
 {
+    unsigned level;
     switch (e->state) {
     case ENTRY_READY:
-        if (e->deliveries >= SUSPECT_LOSSES) {
-            return &d->suspects[suspect_level(e)];
+        level = suspect_level(e);
+        if (level < SUSPECT_LEVELS) {
+            return &d->suspects[level];
         }
         return e->returned ? &d->returned : &d->fresh;
     case ENTRY_LEASED:
@@ -160,12 +164,13 @@ static fifo_t *list_of(delivery_t *d, const entry_t *e)
 /* A suspect enters (1) or leaves (-1) the table, or what its session has out. */
 static void count_suspect(delivery_t *d, const entry_t *e, uint32_t one)
 {
-    if (e->deliveries < SUSPECT_LOSSES) {
+    unsigned level = suspect_level(e);
+    if (level == SUSPECT_LEVELS) {
         return;
     }
     d->suspects_count += one;
     if ((e->state == ENTRY_LEASED || e->state == ENTRY_LIMBO) && e->session != DELIVERY_NO_SESSION) {
-        d->sessions[e->session].suspects[suspect_level(e)] += one;
+        d->sessions[e->session].suspects[level] += one;
     }
 }
 
@@ -220,21 +225,23 @@ static void end_lease(entry_t *e)
     e->timed = false;
 }
 
-void table_return(delivery_t *d, uint32_t slot, uint32_t deliveries, entry_state_t state, int64_t due_ms)
+void table_return(delivery_t *d, uint32_t slot, uint32_t deliveries, uint8_t spared, int64_t due_ms)
 {
     table_leave(d, slot);
     entry_t *e = &d->entries[slot];
     end_lease(e);
     e->returned = true;
     e->deliveries = deliveries;
+    e->spared = spared;
     e->due_ms = due_ms;
-    e->state = (uint8_t)state;
+    e->state = due_ms > 0 ? ENTRY_PARKED : ENTRY_READY;
     table_enter(d, slot);
 }
 
 void table_release(delivery_t *d, uint32_t slot)
 {
-    table_return(d, slot, d->entries[slot].deliveries, ENTRY_READY, 0);
+    const entry_t *e = &d->entries[slot];
+    table_return(d, slot, e->deliveries, e->spared, 0);
 }
 
 void table_assign(delivery_t *d, uint32_t slot, uint16_t session)

@@ -20,7 +20,8 @@ typedef struct {
     delivery_change_t now, then; /* `then` and `end` only while staged */
     end_t end;
     bool staged, expired, body, returned, spared;
-    uint32_t who; /* of a lease without a session */
+    uint32_t spares; /* leases lost and not counted */
+    uint32_t who;    /* of a lease without a session */
     uint64_t token;
     uint64_t order; /* of READY ones that were never out */
     uint16_t session;
@@ -80,7 +81,7 @@ static inline uint32_t outstanding(const model_t *m, uint16_t session)
 /* SUSPECT_LEVELS: none. */
 static inline unsigned level_of(const message_t *x)
 {
-    uint32_t lost = x->now.deliveries;
+    uint32_t lost = x->now.deliveries + x->spares;
     return lost < 2 ? SUSPECT_LEVELS : lost < 4 ? lost - 2 : 2;
 }
 

@@ -313,6 +313,7 @@ static void model_commit(model_t *m, message_t *x)
         x->kind = GONE;
         m->left++;
     } else if (x->end == RETURN) {
+        x->spares += x->then.lease_end == LEASE_SPARED;
         x->due_ms = m->now_ms + x->then.wait_ms;
         end_lease(x, x->then.wait_ms > 0 ? PARKED : READY);
     }
