@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "common/core/message.h"
 #include "common/runtime/wire.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +154,10 @@ static int read_filter(dead_settings_t *s, const config_t *config)
     int exit_status = read_glob(config, "host", HOST_BYTES_MAX, &s->filter.host);
     if (exit_status == EXIT_OK)
         exit_status = read_glob(config, "reason", TEXT_BYTES_MAX, &s->filter.reason);
+    if (exit_status == EXIT_OK && s->filter.newer_ms > 0 && s->filter.older_ms >= s->filter.newer_ms)
+        exit_status = command_usage(
+            &program, "%s: nothing is older than %" PRIu64 " ms and newer than %" PRIu64 " ms (--newer-than)",
+            config_origin(config, "older-than"), s->filter.older_ms, s->filter.newer_ms);
     s->filtered = s->filter.host.len > 0 || s->filter.reason.len > 0 || s->filter.older_ms > 0 ||
                   s->filter.newer_ms > 0;
     return exit_status;

@@ -53,7 +53,7 @@ static const config_option_t options[] = {
      .argument = "TIME",
      .min = 1,
      .max = HOUR_MS,
-     .help = "how often it is moved; more often when the ack deadline is short for it",
+     .help = "how often it is moved, less than --extend; more often when the ack deadline is short for it",
      .reloads = true},
     {.name = "report-after",
      .type = CONFIG_DURATION,
@@ -93,7 +93,7 @@ static const config_option_t options[] = {
      .fallback = "30s",
      .argument = "TIME",
      .max = HOUR_MS,
-     .help = "longest wait of all",
+     .help = "longest wait of all, not less than --backoff",
      .key = "LEG",
      .reloads = true},
     {.name = "limit",
@@ -177,6 +177,15 @@ static int check_name(const config_t *c, const char *name)
     return config_refuse(c, "name", why);
 }
 
+/* A lease of which less is given back than has passed meanwhile runs out, however long it was. */
+static int check_extensions(const config_t *c, const gather_limits_t *limits)
+{
+    if (limits->extend_every_ms < limits->extend_ms)
+        return 0;
+    return policies_contradict(c, "", "extend-every", limits->extend_every_ms, "not less than", "extend",
+                               limits->extend_ms);
+}
+
 int options_read(const config_t *c, consumer_options_t *ret)
 {
     consumer_options_t o = {
@@ -201,6 +210,8 @@ int options_read(const config_t *c, consumer_options_t *ret)
     o.publishers_count = config_list(c, "publisher", &o.publishers);
     int error = policies_read(c, &o.policies);
     o.gather.policy = o.policies.others;
+    if (error == 0)
+        error = check_extensions(c, &o.gather);
     if (error == 0)
         error = check_name(c, o.name);
     if (error == 0)

@@ -15,21 +15,31 @@ const gather_policy_t *policies_of(const policies_t *p, const char *leg)
     return &p->others;
 }
 
+int policies_contradict(const config_t *c, const char *leg, const char *option, int64_t ms, const char *are,
+                        const char *other, int64_t other_ms)
+{
+    char why[WHY_BYTES];
+    snprintf(why, sizeof why, "%s%s%" PRId64 " ms are %s --%s, which is %" PRId64 " ms", leg,
+             leg[0] != '\0' ? ": " : "", ms, are, other, other_ms);
+    return config_refuse(c, option, why);
+}
+
 /* `leg` is "" for those that are not named. */
 static int read_policy(const config_t *c, const char *leg, gather_policy_t *ret)
 {
-    char why[WHY_BYTES];
     *ret = (gather_policy_t){.max_tries = (uint32_t)config_int_of(c, "max-tries", leg),
                              .backoff = {.base_ms = config_int_of(c, "backoff", leg),
                                          .factor = config_real_of(c, "backoff-factor", leg),
                                          .cap_ms = config_int_of(c, "backoff-max", leg)},
                              .limit_ms = config_int_of(c, "limit", leg),
                              .limit_hard_ms = config_int_of(c, "limit-hard", leg)};
-    if (ret->limit_hard_ms > ret->limit_ms)
-        return 0;
-    snprintf(why, sizeof why, "%s%s%" PRId64 " ms are not more than --limit, which is %" PRId64 " ms", leg,
-             leg[0] != '\0' ? ": " : "", ret->limit_hard_ms, ret->limit_ms);
-    return config_refuse(c, "limit-hard", why);
+    if (ret->limit_hard_ms <= ret->limit_ms)
+        return policies_contradict(c, leg, "limit-hard", ret->limit_hard_ms, "not more than", "limit",
+                                   ret->limit_ms);
+    if (ret->backoff.base_ms > ret->backoff.cap_ms)
+        return policies_contradict(c, leg, "backoff", ret->backoff.base_ms, "more than", "backoff-max",
+                                   ret->backoff.cap_ms);
+    return 0;
 }
 
 static int add(const config_t *c, policies_t *p, const char *option, const char *leg)

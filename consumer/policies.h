@@ -17,6 +17,9 @@ typedef struct {
     } legs[POLICIES_MAX];
 } policies_t;
 
+/* Tells that one option's value does not go with another's: -EINVAL. `leg`: of which leg, or "". */
+int policies_contradict(const config_t *c, const char *leg, const char *option, int64_t ms, const char *are,
+                        const char *other, int64_t other_ms);
 /* 0, or -EINVAL: something is wrong and has been told. */
 int policies_read(const config_t *c, policies_t *ret);
 const gather_policy_t *policies_of(const policies_t *p, const char *leg);

@@ -82,6 +82,11 @@ static void test_a_bad_file_changes_nothing(void **state)
     assert_int_equal(process_log_count(consumer, ":2: unknown key \"max-trys\"; did you mean \"max-tries\"?"),
                      1);
     assert_int_equal(status_number(rig, "control-0", "window_max"), 16384);
+    reload(rig, consumer, "window-max = 10\nextend = 2s\nextend-every = 2s\n", "stays as it was");
+    assert_int_equal(
+        process_log_count(consumer, ":3: extend-every: 2000 ms are not less than --extend, which is 2000 ms"),
+        1);
+    assert_int_equal(status_number(rig, "control-0", "window_max"), 16384);
     reload(rig, restart, "worker\n    fail = 1\n    simulate = 5\n", "stays as it was");
     assert_int_equal(process_log_count(restart, ":3: worker/simulate: '5' is no range of milliseconds"), 1);
     assert_int_equal(process_log_count(restart, "instead of"), 0);

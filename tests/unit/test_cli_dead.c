@@ -364,6 +364,7 @@ static void wrong_words_are_told(void **state)
     assert_int_equal(DEAD("redrive", "--rate", "0"), EXIT_USAGE);
     assert_int_equal(DEAD("redrive", "--limit", "0"), EXIT_USAGE);
     assert_int_equal(DEAD("list", "--older-than", "soon"), EXIT_USAGE);
+    assert_int_equal(DEAD("list", "--older-than", "2h", "--newer-than", "1h"), EXIT_USAGE);
 }
 
 /* MANDRILL_RATE is how fast `up` publishes. */

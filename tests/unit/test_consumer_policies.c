@@ -92,6 +92,32 @@ static void test_limits_in_their_order(void **state)
     assert_int_equal(load("--limit", "restart=50m", "--limit-hard", "restart=59m", NULL), 0);
 }
 
+/* With these no lease would last, however often it is extended. */
+static void test_extensions_in_their_order(void **state)
+{
+    (void)state;
+    assert_int_equal(load("--extend", "1s", NULL), -EINVAL);
+    assert_told("--extend-every: 2000 ms are not less than --extend, which is 1000 ms");
+    assert_int_equal(load("--extend-every", "3s", NULL), -EINVAL);
+    assert_told("--extend-every: 3000 ms are not less than --extend, which is 3000 ms");
+    assert_int_equal(load("--extend", "0s", NULL), -EINVAL);
+    assert_told("out of range");
+    assert_int_equal(load("--extend-every", "0s", NULL), -EINVAL);
+    assert_int_equal(load("--extend", "1001ms", "--extend-every", "1s", NULL), 0);
+    assert_int_equal(options.gather.extend_ms, 1001);
+}
+
+static void test_backoffs_in_their_order(void **state)
+{
+    (void)state;
+    assert_int_equal(load("--backoff", "31s", NULL), -EINVAL);
+    assert_told("--backoff: 31000 ms are more than --backoff-max, which is 30000 ms");
+    assert_int_equal(load("--backoff-max", "restart=100ms", NULL), -EINVAL);
+    assert_told("--backoff: restart: 200 ms are more than --backoff-max, which is 100 ms");
+    assert_int_equal(load("--backoff-max", "200ms", NULL), 0);
+    assert_int_equal(load("--backoff", "0s", "--backoff-max", "0s", NULL), 0);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -116,6 +142,8 @@ int main(void)
         cmocka_unit_test_teardown(test_the_same_for_all, teardown),
         cmocka_unit_test_teardown(test_a_leg_of_its_own, teardown),
         cmocka_unit_test_teardown(test_limits_in_their_order, teardown),
+        cmocka_unit_test_teardown(test_extensions_in_their_order, teardown),
+        cmocka_unit_test_teardown(test_backoffs_in_their_order, teardown),
         cmocka_unit_test_teardown(test_bounds, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
