@@ -186,6 +186,11 @@ static int add_child(pipeline_t *p, part_t part, uint32_t number)
             add_servers(p, &args, PART_PUBLISHER, "--publisher");
         if (stage_of[part] == STAGE_WORKERS)
             add_servers(p, &args, PART_CONSUMER, "--consumer");
+        /* In logs and histories it is called as it is on the screen. */
+        if (stage_of[part] != STAGE_PUBLISHER) {
+            args_add(&args, "--name");
+            args_add(&args, "%s", name);
+        }
         args_add(&args, "--announce");
         args_add(&args, "%s", announce);
         child = supervisor_add(p->supervisor, name, &args, announce);

@@ -247,12 +247,14 @@ static int run(config_t *c, const worker_kind_t *kind, const char *kinds, bool c
     return code;
 }
 
-/* "restart: ...", with a name "restart web-7: ..." */
+/* "restart: ...", with a name "restart web-7: ..."; "restart-2: ..." says it alone. */
 static void open_log(const config_t *c, const worker_kind_t *kind, log_level_t level)
 {
     const char *name = config_text(c, "name");
     char shown[NAME_BYTES_MAX + LABEL_BYTES_MAX + 2];
-    snprintf(shown, sizeof shown, "%s%s%s", kind->leg, name != NULL ? " " : "", name != NULL ? name : "");
+    bool alone = name != NULL && strncmp(name, kind->leg, strlen(kind->leg)) == 0;
+    snprintf(shown, sizeof shown, "%s%s%s", alone ? "" : kind->leg, name != NULL && !alone ? " " : "",
+             name != NULL ? name : "");
     log_open(shown, level);
 }
 

@@ -73,6 +73,25 @@ static void test_what_died_is_told_with_the_command_that_shows_it(void **state)
     rig_passed(rig);
 }
 
+/* A process number says nothing to who reads a history when `up` has ended. */
+static void test_children_have_names(void **state)
+{
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX];
+
+    process_t *up = START_UP(rig, data, "--count", "10", "--fail", "1", "--simulate", "0..5", "--rate",
+                             "1000", "--restart", "1", "--consumers", "2");
+    assert_int_equal(process_wait(up, WAIT_MS), 1);
+    assert_int_equal(process_log_count(up, "a consumer has connected: consumer-1,"), 1);
+    assert_int_equal(process_log_count(up, "a consumer has connected: consumer-2,"), 1);
+    assert_int_equal(process_log_count(up, "(restart-simulate, restart) serves leg restart"), 2);
+    process_t *list = SPAWN(rig, "list", "mandrill", "dead", "list", "--json", "--data", data);
+    assert_int_equal(process_wait(list, WAIT_MS), 0);
+    assert_true(process_out_count(list, "\"worker\":\"restart\"") > 0);
+    assert_true(process_out_count(list, "\"worker\":\"save\"") > 0);
+    rig_passed(rig);
+}
+
 /* The line of stdout that says what became of the messages at work: how many there were, finished and
  * released. */
 static void stop_line(const process_t *up, unsigned numbers[static 3])
@@ -142,6 +161,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RIG_TEST(test_status_shows_every_consumer, "ipc"),
+        RIG_TEST(test_children_have_names, "ipc"),
         RIG_TEST(test_a_stop_tells_what_it_finished, "ipc"),
         RIG_TEST(test_what_takes_too_long_is_released_or_left, "ipc"),
         RIG_TEST(test_a_second_signal_ends_at_once, "ipc"),
