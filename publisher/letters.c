@@ -1,5 +1,8 @@
 #include "publisher/letters.h"
 #include "common/core/glob.h"
+#include "common/core/history.h"
+#include "common/core/utf8.h"
+#include "common/runtime/log.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +31,8 @@ typedef struct {
     uint32_t looked, taken;
     size_t bytes;
     uint64_t last; /* looked at; as it was asked for when there is none */
+    uint64_t
+        skip_to; /* behind which row it goes on when it was stopped at one without a name; 0: it was not */
     bool more;
 } look_t;
 
@@ -54,16 +59,31 @@ static size_t glob_bytes(const look_t *look, const outbox_letter_t *l)
     return ((size_t)f->reason.len * l->reason.len + (size_t)f->host.len * HOST_BYTES_MAX) / GLOB_STEPS_A_BYTE;
 }
 
+/* The row is not as it was written: what can be read of it is told, and that it is so. */
+static text_t damaged_reason(const outbox_letter_t *l, char text[static TEXT_BYTES_MAX])
+{
+    static const char damaged[] = "damaged in the outbox: ";
+    const uint32_t at = sizeof damaged - 1, room = TEXT_BYTES_MAX - at;
+    const uint32_t len = l->reason.len < room ? l->reason.len : room;
+    memcpy(text, damaged, at);
+    if (len > 0)
+        memcpy(text + at, l->reason.bytes, len);
+    return (text_t){text, at + len};
+}
+
 static void add_letter(look_t *look, const outbox_letter_t *l)
 {
+    char text[TEXT_BYTES_MAX];
     int events = events_count(l->events, l->events_len);
+    bool damaged = l->damaged || events < 0 || l->reason.len > REASON_BYTES_MAX ||
+                   utf8_prefix(l->reason.bytes, l->reason.len) != l->reason.len;
     buried_add(&look->batch, &(letter_t){.id = outbox_id(look->letters->outbox, l->id),
                                          .died_ms = (uint64_t)l->died_ms,
                                          .legs = l->legs,
                                          .done = l->done,
                                          .bad = l->bad,
                                          .deliveries = l->deliveries,
-                                         .reason = l->reason,
+                                         .reason = damaged ? damaged_reason(l, text) : l->reason,
                                          .body = l->body,
                                          .body_len = l->body_len,
                                          /* A damaged one must not take the others with it. */
@@ -72,12 +92,26 @@ static void add_letter(look_t *look, const outbox_letter_t *l)
                                          .events_count = events < 0 ? 0 : (uint32_t)events});
 }
 
+/* Behind which row it goes on when this one has no name: 0 when it has one. */
+static uint64_t skip_from(const outbox_t *o, uint64_t row)
+{
+    message_id_t id = outbox_id(o, row);
+    if (id.stream == 0 || id.stream > INT64_MAX)
+        return outbox_next_start(o, row);
+    return id.seq == 0 ? row : 0;
+}
+
 static bool look_at(void *arg, const outbox_letter_t *l)
 {
     look_t *look = arg;
+    look->skip_to = skip_from(look->letters->outbox, l->id);
+    if (look->skip_to > 0)
+        return false;
     look->last = l->id;
     look->bytes += l->body_len + l->events_len + glob_bytes(look, l);
-    if (is_asked_for(look, l)) {
+    /* Without its body it is no message that could go out. */
+    bool usable = look->dead->act != ACT_REDRIVE || l->body_len > 0;
+    if (usable && is_asked_for(look, l)) {
         if (look->dead->act == ACT_LIST)
             add_letter(look, l);
         else
@@ -148,6 +182,21 @@ static void end_answer(look_t *look, buried_t *rest)
     buried_end(&look->batch, rest);
 }
 
+/* All letters behind `after`, but for those without a name: rows of starts that this outbox does not know. */
+static int look_through(look_t *look, uint64_t after)
+{
+    int r;
+    do {
+        look->skip_to = 0;
+        r = outbox_letters(look->letters->outbox, after, UINT64_MAX, LOOK_MAX - look->looked, look_at, look);
+        if (look->skip_to > 0)
+            log_limited(LOG_WARN,
+                        "dead letters under ids that no start of this outbox has given are left out");
+        after = look->skip_to;
+    } while (r == 0 && after > 0 && after != UINT64_MAX);
+    return r;
+}
+
 /* What it cost, or -errno, with everything that BURIED says in l->frame. */
 static int do_what_is_asked(letters_t *l, const dead_t *d)
 {
@@ -168,7 +217,7 @@ static int do_what_is_asked(letters_t *l, const dead_t *d)
     buffer_clear(&l->frame);
     buried_begin(&look.batch, &l->frame, d->number);
     if (!one)
-        r = outbox_letters(l->outbox, after, UINT64_MAX, LOOK_MAX, look_at, &look);
+        r = look_through(&look, after);
     else if (only > after)
         r = outbox_letters(l->outbox, only - 1, only, 1, look_at, &look);
     if (one)

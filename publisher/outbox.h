@@ -45,6 +45,7 @@ typedef struct {
     text_t reason;
     const void *events, *body; /* good until the callback returns */
     uint32_t events_len, body_len;
+    bool damaged; /* not as it was written: what cannot be is left out, a body also when it is too long */
 } outbox_letter_t;
 
 /* Opens or creates, takes the lock, commits epoch + 1 with a fresh stream, and enters the legs (names get
@@ -72,6 +73,8 @@ static inline uint64_t outbox_row_of(const outbox_t *o, message_id_t id)
     uint32_t epoch = id.stream == 0 ? 0 : outbox_stream_epoch(o, id.stream);
     return epoch == 0 ? 0 : ((uint64_t)epoch << EPOCH_SHIFT) + id.seq;
 }
+/* The row before the first that the next start has named, of those that are known; UINT64_MAX: none is. */
+uint64_t outbox_next_start(const outbox_t *o, uint64_t row);
 uint8_t outbox_legs(const outbox_t *o,
                     const char *const **ret_names); /* mask of what new messages get; names by bit */
 uint64_t outbox_dispatched_to(const outbox_t *o);   /* as committed */

@@ -89,22 +89,46 @@ int outbox_purge(outbox_t *o, uint64_t id)
     return r == 0 && o->now.dead == before ? -ENOENT : r;
 }
 
+/* An integer column, or 0 where none can be that is at most `max`. */
+static uint64_t read_number(sqlite3_stmt *st, int column, uint64_t max, bool *ret_damaged)
+{
+    uint64_t value = (uint64_t)sqlite3_column_int64(st, column);
+    if (sqlite3_column_type(st, column) == SQLITE_INTEGER && value <= max)
+        return value;
+    *ret_damaged = true;
+    return 0;
+}
+
+static const void *read_bytes(sqlite3_stmt *st, int column, uint32_t max, uint32_t *ret_len,
+                              bool *ret_damaged)
+{
+    int type = sqlite3_column_type(st, column);
+    const void *bytes = sqlite3_column_blob(st, column);
+    *ret_len = (uint32_t)sqlite3_column_bytes(st, column);
+    if (type == SQLITE_NULL || (type == SQLITE_BLOB && *ret_len <= max))
+        return bytes;
+    *ret_damaged = true;
+    *ret_len = 0;
+    return NULL;
+}
+
+/* SQLite keeps in a column whatever is put there: nothing of it may be more than a client can be told. */
 static void read_letter(sqlite3_stmt *st, outbox_letter_t *ret)
 {
+    bool damaged = sqlite3_column_type(st, 6) != SQLITE_TEXT || sqlite3_column_type(st, 8) == SQLITE_NULL;
     *ret = (outbox_letter_t){
         .id = (uint64_t)sqlite3_column_int64(st, 0),
-        .legs = (uint8_t)sqlite3_column_int(st, 1),
-        .done = (uint8_t)sqlite3_column_int(st, 2),
-        .bad = (uint8_t)sqlite3_column_int(st, 3),
-        .deliveries = (uint32_t)sqlite3_column_int64(st, 4),
-        .died_ms = sqlite3_column_int64(st, 5),
+        .legs = (uint8_t)read_number(st, 1, UINT8_MAX, &damaged),
+        .done = (uint8_t)read_number(st, 2, UINT8_MAX, &damaged),
+        .bad = (uint8_t)read_number(st, 3, UINT8_MAX, &damaged),
+        .deliveries = (uint32_t)read_number(st, 4, UINT32_MAX, &damaged),
+        .died_ms = (int64_t)read_number(st, 5, INT64_MAX, &damaged),
         .reason.bytes = (const char *)sqlite3_column_text(st, 6),
         .reason.len = (uint32_t)sqlite3_column_bytes(st, 6),
-        .events = sqlite3_column_blob(st, 7),
-        .events_len = (uint32_t)sqlite3_column_bytes(st, 7),
-        .body = sqlite3_column_blob(st, 8),
-        .body_len = (uint32_t)sqlite3_column_bytes(st, 8),
     };
+    ret->events = read_bytes(st, 7, HISTORY_BYTES_MAX, &ret->events_len, &damaged);
+    ret->body = read_bytes(st, 8, BODY_BYTES_MAX, &ret->body_len, &damaged);
+    ret->damaged = damaged;
 }
 
 int outbox_letters(outbox_t *o, uint64_t after, uint64_t up_to, size_t max,

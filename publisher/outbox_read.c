@@ -24,7 +24,8 @@ uint8_t outbox_legs(const outbox_t *o, const char *const **ret_names)
     return o->legs;
 }
 
-uint64_t outbox_stream(const outbox_t *o, uint32_t epoch)
+/* The place of the first stream that is not of an earlier epoch. */
+static uint32_t stream_place(const outbox_t *o, uint64_t epoch)
 {
     uint32_t low = 0, high = o->streams_count;
     while (low < high) {
@@ -34,7 +35,21 @@ uint64_t outbox_stream(const outbox_t *o, uint32_t epoch)
         else
             high = middle;
     }
-    return low < o->streams_count && o->streams[low].epoch == epoch ? o->streams[low].stream : 0;
+    return low;
+}
+
+uint64_t outbox_stream(const outbox_t *o, uint32_t epoch)
+{
+    uint32_t place = stream_place(o, epoch);
+    return place < o->streams_count && o->streams[place].epoch == epoch ? o->streams[place].stream : 0;
+}
+
+uint64_t outbox_next_start(const outbox_t *o, uint64_t row)
+{
+    uint32_t place = stream_place(o, (row >> EPOCH_SHIFT) + 1);
+    uint64_t next = place < o->streams_count ? (uint64_t)o->streams[place].epoch << EPOCH_SHIFT : UINT64_MAX;
+    /* Never back, whatever stands in a damaged file. */
+    return next > row && next <= INT64_MAX ? next : UINT64_MAX;
 }
 
 uint32_t outbox_stream_epoch(const outbox_t *o, uint64_t stream)

@@ -275,6 +275,7 @@ static bool see_letter(void *arg, const outbox_letter_t *l)
                        .done = l->done,
                        .bad = l->bad,
                        .deliveries = l->deliveries,
+                       .died_ms = (uint64_t)l->died_ms,
                        .reason = l->reason,
                        .body = l->body,
                        .body_len = l->body_len,
@@ -286,6 +287,7 @@ static bool see_letter(void *arg, const outbox_letter_t *l)
     buried_add(&batch, &letter);
     buried_end(&batch, &rest);
     MUST(!frame.failed);
+    MUST(decode_buried(frame.data, frame.len, &rest, &letter) == 1);
     buffer_done(&frame);
     seen->ids[seen->count++] = l->id;
     return seen->count < ROWS_MAX;

@@ -15,6 +15,12 @@ uint64_t outbox_stream(const outbox_t *o, uint32_t epoch)
     return epoch >= 1 && epoch <= d->epoch ? d->streams[epoch - 1] : 0;
 }
 
+uint64_t outbox_next_start(const outbox_t *o, uint64_t row)
+{
+    const uint64_t next = (row >> EPOCH_SHIFT) + 1;
+    return next <= disk_of(o)->epoch ? next << EPOCH_SHIFT : UINT64_MAX;
+}
+
 uint32_t outbox_stream_epoch(const outbox_t *o, uint64_t stream)
 {
     return disk_epoch_of(disk_of(o), stream);

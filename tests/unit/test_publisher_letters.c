@@ -1,5 +1,6 @@
 /* Requests for dead letters, over a real outbox: what they cost a turn, and ages when the clock is set. */
 #include "publisher/letters.h"
+#include "tests/unit/outbox_sql.h"
 #include "tests/unit/round_fixture.h"
 
 enum { CLIENT = 1, DAY_MS = 86400000 };
@@ -9,12 +10,10 @@ static server_t *server;
 static loop_t loop;
 static const int64_t WALL_MS = INT64_C(1700000000000);
 
-static int setup(void **state)
+static int open_all(world_t *w)
 {
     char endpoint[128], why[WHY_BYTES];
-    if (world_open(state) < 0)
-        return -1;
-    world_t *w = *state;
+    open_world(w);
     snprintf(endpoint, sizeof endpoint, "ipc://%s/clients", w->f->dir);
     loop_init(&loop);
     server_options_t options = {.what = "client", .endpoint = endpoint};
@@ -23,6 +22,21 @@ static int setup(void **state)
                    letters_open(&letters, w->outbox, &w->round) < 0
                ? -1
                : 0;
+}
+
+static void close_all(world_t *w)
+{
+    letters_close(&letters);
+    server_close(&server, 0);
+    close_world(w, true);
+}
+
+static int setup(void **state)
+{
+    if (world_open(state) < 0)
+        return -1;
+    close_world(*state, true);
+    return open_all(*state);
 }
 
 static int teardown(void **state)
@@ -155,14 +169,112 @@ static void a_clock_that_is_set_back_hides_no_letter(void **state)
     assert_int_equal(count(w, ACT_PURGE, 700, 0), 3);
 }
 
+/* All letters, as a client gets them page by page: how many there were. */
+static uint32_t list_all(world_t *w, act_t act, uint32_t max, letter_t *ret, buffer_t *pages)
+{
+    dead_t d = {.version = PROTO_VERSION, .act = act, .max = max};
+    uint32_t n = 0;
+    buffer_t b;
+    buried_t buried = {.more = true};
+    buffer_init(&b);
+    buffer_reserve(pages, 1 << 20); /* nothing moves from here on */
+    for (uint32_t page = 0; buried.more; page++) {
+        assert_true(page < 100);
+        buffer_clear(&b);
+        encode_dead(&b, &d);
+        assert_true(letters_take(&letters, server, CLIENT, &(frame_t){CLIENT, b.data, b.len}) > 0);
+        commit(w);
+        letters_answer(&letters, server, 0, NULL);
+        const uint8_t *frame = pages->data + pages->len;
+        buffer_append(pages, letters.frame.data, letters.frame.len);
+        assert_true(decode_buried(frame, letters.frame.len, &buried, ret + n) >= 0);
+        n += buried.count;
+        d.after = buried.looked_to;
+    }
+    buffer_done(&b);
+    return n;
+}
+
+/* What is wrong with one row costs that row alone. */
+static void a_damaged_letter_takes_no_other_with_it(void **state)
+{
+    static const char *const damages[] = {
+        "died_ms = -5",    "body = zeroblob(70000)",           "body = 'text'", "history = zeroblob(5000)",
+        "history = x'c1'", "reason = x'ff' || zeroblob(3000)", "legs = 4711",   "deliveries = -1",
+        "done = 'x'",
+    };
+    enum { DAMAGES = sizeof damages / sizeof *damages, LETTERS = DAMAGES + 2 };
+    static letter_t found[LETTERS_MAX];
+    world_t *w = *state;
+    buffer_t pages;
+    uint64_t first = bury(w, LETTERS, WALL_MS);
+    close_all(w);
+    for (uint32_t i = 0; i < DAMAGES; i++) {
+        char sql[160];
+        snprintf(sql, sizeof sql, "UPDATE dead SET %s WHERE id = %lld", damages[i],
+                 (long long)(first + 1 + i));
+        run_sql(w->f->path, sql);
+    }
+    open_all(w);
+    time_is(w, 1000, WALL_MS + 1000);
+    buffer_init(&pages);
+    for (uint32_t max = 1; max <= LETTERS_MAX; max += LETTERS_MAX - 1) {
+        buffer_clear(&pages);
+        assert_int_equal(list_all(w, ACT_LIST, max, found, &pages), LETTERS);
+        for (uint32_t i = 0; i < LETTERS; i++) {
+            bool damaged = i > 0 && i <= DAMAGES;
+            assert_int_equal(found[i].id.seq, (first & SEQ_MAX) + i);
+            assert_int_equal(found[i].reason.len > 7 && memcmp(found[i].reason.bytes, "damaged", 7) == 0,
+                             damaged);
+            assert_int_equal(found[i].body_len, i == 2 || i == 3 ? 0 : 4);
+        }
+    }
+    /* A message without a body is none: these two stay, and may be purged. */
+    assert_int_equal(list_all(w, ACT_REDRIVE, LETTERS_MAX, found, &pages), LETTERS - 2);
+    assert_int_equal(outbox_dead(w->outbox), 2);
+    assert_int_equal(list_all(w, ACT_PURGE, LETTERS_MAX, found, &pages), 2);
+    buffer_done(&pages);
+}
+
+/* Rows under ids that no start of this outbox has given have no name to be asked for. */
+static void letters_without_a_name_are_left_out(void **state)
+{
+    static letter_t found[LETTERS_MAX];
+    world_t *w = *state;
+    buffer_t pages;
+    uint64_t first = bury(w, 12, WALL_MS);
+    const uint64_t nowhere[] = {7, (first >> EPOCH_SHIFT) << EPOCH_SHIFT, UINT64_C(77) << EPOCH_SHIFT | 5,
+                                (UINT64_C(1) << 62) + 3};
+    close_all(w);
+    for (uint32_t i = 0; i < 12; i++) {
+        char sql[160];
+        snprintf(sql, sizeof sql, "UPDATE dead SET id = %lld WHERE id = %lld",
+                 (long long)(i < 8 ? nowhere[i % 4] + (i % 4 == 1 ? 0 : i / 4) : first + i),
+                 (long long)(first + i));
+        if (i != 5)
+            run_sql(w->f->path, sql);
+    }
+    open_all(w);
+    time_is(w, 1000, WALL_MS + 1000);
+    buffer_init(&pages);
+    for (uint32_t max = 1; max <= 4; max += 3) {
+        buffer_clear(&pages);
+        assert_int_equal(list_all(w, ACT_LIST, max, found, &pages), 5);
+        for (uint32_t i = 0; i < 5; i++)
+            assert_int_equal(found[i].id.seq, (first & SEQ_MAX) + (i == 0 ? 5 : 7 + i));
+    }
+    assert_int_equal(list_all(w, ACT_PURGE, LETTERS_MAX, found, &pages), 5);
+    assert_int_equal(outbox_dead(w->outbox), 7);
+    buffer_done(&pages);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(one_letter_costs_less_than_a_thousand),
-        TEST(a_round_has_room_for_all_its_answers),
-        TEST(a_clock_that_was_set_back_hides_no_letter),
-        TEST(a_clock_that_is_set_back_hides_no_letter),
+        TEST(one_letter_costs_less_than_a_thousand),     TEST(a_round_has_room_for_all_its_answers),
+        TEST(a_clock_that_was_set_back_hides_no_letter), TEST(a_clock_that_is_set_back_hides_no_letter),
+        TEST(a_damaged_letter_takes_no_other_with_it),   TEST(letters_without_a_name_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
