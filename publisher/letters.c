@@ -13,6 +13,7 @@ enum {
     LOOK_BYTES_MAX = 4 * 1024 * 1024, /* or so many bytes of them; */
     GLOB_STEPS_A_BYTE = 4,            /* a pattern may cost its length times the text's (core/glob.h) */
     BYTES_A_RECORD = LOOK_BYTES_MAX / LETTERS_COST_MAX,
+    REDRIVEN_A_RECORD = ROUND_BYTES_MAX / RECORDS_MAX, /* they are written: as much as one commit may be */
     SET_BACK_MS = 100, /* what two clocks that are read one after the other may differ by */
 };
 
@@ -29,7 +30,7 @@ typedef struct {
     int64_t now_ms, future_ms;    /* the wall clock; when letters from behind it died at the latest */
     batch_t batch;
     uint32_t looked, taken;
-    size_t bytes;
+    size_t bytes, redriven_bytes;
     uint64_t last; /* looked at; as it was asked for when there is none */
     uint64_t
         skip_to; /* behind which row it goes on when it was stopped at one without a name; 0: it was not */
@@ -112,6 +113,8 @@ static bool look_at(void *arg, const outbox_letter_t *l)
     /* Without its body it is no message that could go out. */
     bool usable = look->dead->act != ACT_REDRIVE || l->body_len > 0;
     if (usable && is_asked_for(look, l)) {
+        if (look->dead->act == ACT_REDRIVE)
+            look->redriven_bytes += l->body_len;
         if (look->dead->act == ACT_LIST)
             add_letter(look, l);
         else
@@ -170,7 +173,10 @@ static int64_t steady_since(letters_t *l)
 static int cost(const look_t *look)
 {
     size_t records = LETTERS_COST_MIN + look->looked + look->bytes / BYTES_A_RECORD;
-    return records < LETTERS_COST_MAX ? (int)records : LETTERS_COST_MAX;
+    size_t written = LETTERS_COST_MIN + look->redriven_bytes / REDRIVEN_A_RECORD;
+    records = records < LETTERS_COST_MAX ? records : LETTERS_COST_MAX;
+    written = written < RECORDS_MAX ? written : RECORDS_MAX;
+    return (int)(records > written ? records : written);
 }
 
 static void end_answer(look_t *look, buried_t *rest)

@@ -183,7 +183,7 @@ static void take_in(publisher_t *p)
         sources_fill(&p->sources, backlog_in_order(&p->backlog));
     p->may_expire = may_expire(p);
     if (p->may_expire)
-        delivery_expire(p->delivery, now_ms, EXPIRE_MAX);
+        round_expire(&p->round, EXPIRE_MAX);
 }
 
 static int give_out(publisher_t *p)

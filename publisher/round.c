@@ -153,6 +153,8 @@ int round_purge(round_t *r, uint64_t id)
 
 /* --- steps --- */
 
+static int commit_steps(round_t *r, uint32_t first, uint32_t end);
+
 /* Delays must not jump with the wall clock; when something has died is for people. */
 static int64_t change_wall_ms(const round_t *r, const delivery_change_t *c)
 {
@@ -180,6 +182,7 @@ static step_code_t settle_on_disk(round_t *r, const outbox_row_t *row, uint8_t d
     if (open_round(r) == 0)
         round_fail(r, outbox_change(r->outbox, &c, change_wall_ms(r, &c)));
     r->deleted_alone += c.kind == CHANGE_DELETE;
+    r->moved_bytes += c.kind == CHANGE_BURY ? row->body_len : 0;
     return c.kind == CHANGE_DELETE ? STEP_DONE : c.kind == CHANGE_BURY ? STEP_DEAD : STEP_STALE;
 }
 
@@ -205,12 +208,25 @@ static step_code_t find_and_stage(round_t *r, round_step_t *s)
     return STEP_GONE;
 }
 
+/* Who dies takes the body along. */
+static void count_body(round_t *r, uint64_t id)
+{
+    outbox_row_t row;
+    int error = outbox_find(r->outbox, id, &row);
+    if (error == 0 && !row.dead)
+        r->moved_bytes += row.body_len;
+    else if (error != -ENOENT)
+        round_fail(r, error);
+}
+
 static void stage(round_t *r, uint32_t place)
 {
     round_step_t *s = &r->steps[place];
     step_code_t code = progress(r, s);
     if (code == STEP_GONE && s->step.id != 0)
         code = find_and_stage(r, s);
+    else if (code == STEP_DEAD)
+        count_body(r, s->step.id);
     r->codes[place] = (uint8_t)code;
 }
 
@@ -229,9 +245,23 @@ static void stage_again(round_t *r, uint32_t place)
         r->codes[place] = STEP_RETURNED;
 }
 
+/* What is staged is as large as a commit may be: it is committed before more of that kind comes. The answers
+ * wait for the rest. */
+static void commit_when_large(round_t *r)
+{
+    if (r->moved_bytes < ROUND_BYTES_MAX || r->failed < 0 || r->undone)
+        return;
+    int error = commit_steps(r, r->again_from, r->steps_count);
+    if (error == 0)
+        r->again_from = r->steps_count;
+    r->undone = false;
+    r->failed = error; /* told, and undone with what comes yet, by round_commit() */
+}
+
 uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t *s)
 {
     assert(r->steps_count < ROUND_STEPS_MAX);
+    commit_when_large(r);
     uint32_t place = r->steps_count++;
     round_step_t *step = &r->steps[place];
     *step = (round_step_t){
@@ -248,6 +278,22 @@ uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t 
         round_events_keep(r, step, s);
     stage(r, place);
     return place;
+}
+
+size_t round_expire(round_t *r, size_t max)
+{
+    enum { AT_ONCE = 16 };
+    size_t n = 0, more, before, after;
+    do {
+        delivery_staged(r->delivery, &before);
+        more = delivery_expire(r->delivery, r->now_ms, max - n < AT_ONCE ? max - n : AT_ONCE);
+        n += more;
+        const delivery_change_t *changes = delivery_staged(r->delivery, &after);
+        for (size_t i = before; i < after; i++)
+            if (changes[i].kind == CHANGE_BURY)
+                count_body(r, changes[i].id);
+    } while (more == AT_ONCE && n < max && r->moved_bytes < ROUND_BYTES_MAX);
+    return n;
 }
 
 /* --- commit --- */
@@ -328,6 +374,7 @@ static void forget_round(round_t *r)
     r->inserts_count = 0;
     r->deleted_alone = 0;
     r->redriven = r->purged = 0;
+    r->moved_bytes = 0;
     buffer_clear(&r->bodies);
 }
 
@@ -380,7 +427,7 @@ static int commit_steps(round_t *r, uint32_t first, uint32_t end)
 
 int round_commit(round_t *r)
 {
-    return commit_steps(r, 0, r->steps_count);
+    return commit_steps(r, r->again_from, r->steps_count);
 }
 
 int round_again(round_t *r)
@@ -393,9 +440,9 @@ int round_again(round_t *r)
         return round_commit(r);
     do {
         uint32_t left = r->steps_count - r->again_from;
-        uint32_t n = left < piece ? left : piece;
-        for (uint32_t i = 0; i < n && r->failed == 0; i++)
-            stage_again(r, r->again_from + i);
+        uint32_t n = 0, most = left < piece ? left : piece;
+        while (n < most && r->failed == 0 && r->moved_bytes < ROUND_BYTES_MAX)
+            stage_again(r, r->again_from + n++);
         error = commit_steps(r, r->again_from, r->again_from + n);
         if (error == 0)
             r->again_from += n;

@@ -59,10 +59,11 @@ typedef struct {
     uint8_t *codes; /* step_code_t, in the order of the steps */
     uint32_t steps_count;
     bool undone;            /* its steps wait to be done again */
-    uint32_t again_from;    /* steps before it are committed, of a round that is done again */
+    uint32_t again_from;    /* steps before it are committed: of a round that is large, or done again */
     uint32_t deleted_alone; /* without an entry in memory */
     uint32_t redriven, purged;
-    buffer_t texts; /* of the steps, and their events */
+    size_t moved_bytes; /* bodies that go to the dead letters with the next commit */
+    buffer_t texts;     /* of the steps, and their events */
     buffer_t event;
     /* Who is meant by a session's name (delivery_session_name), for people; may be NULL. */
     const char *(*label)(void *arg, uint32_t who);
@@ -95,6 +96,10 @@ uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t 
  * `undone`: one that came after would see what is not committed. */
 int round_redrive(round_t *r, uint64_t id, uint32_t deliveries);
 int round_purge(round_t *r, uint64_t id);
+
+/* Stages leases that are lost, as delivery_expire() does, but no more than a commit has room for: the others
+ * are due at once again. Returns how many. */
+size_t round_expire(round_t *r, size_t max);
 
 int round_commit(round_t *r);
 int round_again(round_t *r);

@@ -112,6 +112,32 @@ static void one_letter_costs_less_than_a_thousand(void **state)
     assert_true(ask(w, (dead_t){.act = ACT_COUNT, .filter = slow}, &n) > LETTERS_COST_MIN + 1);
 }
 
+/* What is redriven is written: of the largest as much in one turn as a commit may be. */
+static void large_letters_are_redriven_in_several_turns(void **state)
+{
+    enum { LARGE = 60000, MANY = 100 };
+    static char body[LARGE];
+    world_t *w = *state;
+    uint32_t n;
+    uint64_t id;
+    assert_int_equal(outbox_begin(w->outbox), 0);
+    for (uint32_t i = 0; i < MANY; i++) {
+        assert_int_equal(outbox_insert(w->outbox, BOTH, body, sizeof body, &id), 0);
+        const delivery_change_t c = {.id = id, .kind = CHANGE_BURY, .bad = RESTART};
+        assert_int_equal(outbox_change(w->outbox, &c, WALL_MS), 0);
+    }
+    assert_int_equal(outbox_commit(w->outbox), 0);
+    time_is(w, 1000, WALL_MS);
+    assert_int_equal(ask(w, (dead_t){.act = ACT_COUNT}, &n), LETTERS_COST_MAX);
+    assert_int_equal(ask(w, (dead_t){.act = ACT_REDRIVE}, &n), RECORDS_MAX);
+    assert_in_range(n * LARGE, ROUND_BYTES_MAX, ROUND_BYTES_MAX + LARGE);
+    /* One of them takes its share of a turn. */
+    const letter_filter_t one = {.id = outbox_id(w->outbox, id)};
+    assert_in_range(ask(w, (dead_t){.act = ACT_REDRIVE, .filter = one}, &n), LARGE / 1024,
+                    LARGE / 512 + LETTERS_COST_MIN);
+    assert_int_equal(n, 1);
+}
+
 /* As many of the cheapest as one turn takes. */
 static void a_round_has_room_for_all_its_answers(void **state)
 {
@@ -272,9 +298,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(one_letter_costs_less_than_a_thousand),     TEST(a_round_has_room_for_all_its_answers),
-        TEST(a_clock_that_was_set_back_hides_no_letter), TEST(a_clock_that_is_set_back_hides_no_letter),
-        TEST(a_damaged_letter_takes_no_other_with_it),   TEST(letters_without_a_name_are_left_out),
+        TEST(one_letter_costs_less_than_a_thousand),    TEST(large_letters_are_redriven_in_several_turns),
+        TEST(a_round_has_room_for_all_its_answers),     TEST(a_clock_that_was_set_back_hides_no_letter),
+        TEST(a_clock_that_is_set_back_hides_no_letter), TEST(a_damaged_letter_takes_no_other_with_it),
+        TEST(letters_without_a_name_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
