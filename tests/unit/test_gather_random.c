@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/core/gather_internal.h"
+#include "tests/unit/gather_sound.h"
 #include <errno.h>
 #include <string.h>
 
@@ -64,106 +64,15 @@ static uint32_t draw(world_t *w, uint32_t n)
     return (uint32_t)(random_next(&w->random) % n);
 }
 
-/* --- soundness of the tables --- */
-
-static void check_entry(const gather_t *g, uint32_t slot)
-{
-    const entry_t *e = &g->entries[slot];
-    uint32_t running = 0, backing_off = 0, waiting = 0;
-    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
-        uint32_t n = slot * LEGS_MAX + leg;
-        const task_t *t = &g->tasks[n];
-        bool listed = t->state == TASK_WAITING || t->state == TASK_RUNNING;
-        assert_int_equal(links_in(&g->task_links, n), listed);
-        assert_int_equal(heap_has(&g->backoffs, n), t->state == TASK_BACKOFF);
-        running += t->state == TASK_RUNNING;
-        backing_off += t->state == TASK_BACKOFF;
-        waiting += t->state == TASK_WAITING;
-        assert_true(t->failures <= TRIES);
-        bool open = entry_open_legs(e) >> leg & 1;
-        if (e->state == ENTRY_OPEN && !e->lost && !g->releasing)
-            assert_true(open ? t->state != TASK_NONE : t->state == TASK_NONE || t->state == TASK_RUNNING);
-        if (e->state == ENTRY_ENDED || e->state == ENTRY_SPENT)
-            assert_true(t->state == TASK_NONE || t->state == TASK_RUNNING);
-        if (e->state == ENTRY_FREE)
-            assert_int_equal(t->state, TASK_NONE);
-    }
-    if (e->state == ENTRY_FREE) {
-        assert_true(links_in(&g->extend_links, slot));
-        return;
-    }
-    assert_int_equal(e->running, running);
-    assert_int_equal(e->backing_off, backing_off);
-    assert_int_equal(e->waiting, waiting);
-    assert_int_equal(e->done & e->bad, 0);
-    bool held = e->state == ENTRY_OPEN || e->state == ENTRY_ENDED;
-    assert_int_equal(gather_table_find(g, e->id) == slot, held);
-    assert_int_equal(links_in(&g->extend_links, slot), e->state == ENTRY_OPEN && !e->lost);
-    if (e->state == ENTRY_OPEN) {
-        assert_true(entry_open_legs(e) != 0);
-        assert_true(e->running > 0 || !(e->lost || g->releasing));
-        assert_int_equal(links_in(&g->report_links, slot), !e->lost && entry_untold(e));
-    }
-    if (e->state == ENTRY_SPENT)
-        assert_true(e->running > 0);
-}
-
-static void check_order(const gather_t *g, const source_t *s)
-{
-    int64_t last_ms = INT64_MIN;
-    for (uint32_t slot = s->extends.first; slot != FIFO_NONE; slot = g->extend_links.next[slot]) {
-        assert_true(g->entries[slot].extend_ms >= last_ms);
-        last_ms = g->entries[slot].extend_ms;
-    }
-    last_ms = INT64_MIN;
-    for (uint32_t slot = s->reports.first; slot != FIFO_NONE; slot = g->report_links.next[slot]) {
-        assert_true(g->entries[slot].report_ms >= last_ms);
-        last_ms = g->entries[slot].report_ms;
-    }
-}
-
-static void check_worker(const gather_t *g, uint32_t worker, uint32_t current, int64_t now_ms)
-{
-    static const uint32_t most[CLASSES] = {UINT32_MAX, 16, 4, 1};
-    const holder_t *h = &g->workers[worker];
-    uint32_t suspects = 0;
-    int64_t last_ms = INT64_MIN;
-    for (uint32_t n = h->running.first; n != FIFO_NONE; n = g->task_links.next[n]) {
-        assert_int_equal(g->tasks[n].worker, worker);
-        assert_true(g->tasks[n].given_ms >= last_ms);
-        last_ms = g->tasks[n].given_ms;
-        /* Looked at in time, or again soon when there was no room for it. */
-        assert_true(g->overdue_ms <= last_ms + LIMIT_MS || g->overdue_ms <= now_ms + 1000);
-        if (class_of(&g->tasks[n]) == CLASS_NORMAL)
-            continue;
-        assert_int_equal(class_of(&g->tasks[n]), h->suspects_class);
-        suspects++;
-    }
-    assert_int_equal(h->suspects, suspects);
-    assert_true(suspects <= most[h->suspects_class]);
-    assert_int_equal(h->running.count + h->strays.count, current);
-}
-
 static void check(const world_t *w)
 {
-    const gather_t *g = w->g;
-    uint32_t held = 0, states[ENTRY_STATES] = {0};
-    for (uint32_t slot = 0; slot < g->capacity; slot++) {
-        check_entry(g, slot);
-        states[g->entries[slot].state]++;
-    }
-    assert_memory_equal(states, g->states, sizeof states);
-    held = states[ENTRY_OPEN] + states[ENTRY_ENDED];
-    assert_int_equal(g->index.count, held);
-    assert_int_equal(g->spare.count, states[ENTRY_FREE]);
-    for (uint32_t source = 0; source < SOURCES; source++)
-        check_order(g, &g->sources[source]);
+    check_tables(w->g);
     uint32_t current[WORKERS] = {0};
     for (uint32_t i = 0; i < w->given_count; i++)
         if (w->given[i].current)
             current[w->given[i].worker]++;
     for (uint32_t worker = 0; worker < WORKERS; worker++)
-        check_worker(g, worker, current[worker], w->now_ms);
+        check_worker(w->g, worker, current[worker], w->now_ms);
 }
 
 /* --- the publishers --- */
