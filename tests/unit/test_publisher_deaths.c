@@ -7,7 +7,7 @@
 
 enum {
     LARGE = 60000,
-    MANY = 400,
+    MANY = 256,
     /* What one commit may find in the log, and what it may add. */
     LOG_BYTES = 2 * ROUND_BYTES_MAX + ROUND_BYTES_MAX,
     EXPIRE_MAX = 4096,
