@@ -326,7 +326,7 @@ static void killed_again_and_again(world_t *w, const char *where)
     wire_t *server = NULL;
     char endpoint[128];
     uint32_t from;
-    hello_t hello;
+    hello_t hello = {0};
     bind_wire(w, &server, where);
     snprintf(endpoint, sizeof endpoint, "%s", wire_endpoint(server));
     assert_int_equal(dial(w, endpoint, NULL), 0);

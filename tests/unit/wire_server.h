@@ -15,6 +15,7 @@
 
 static struct {
     wire_t *wire;
+    char endpoint[128];
     void (*take)(const frame_t *frame);
     pthread_t thread;
     bool running;
@@ -49,22 +50,23 @@ static inline const char *wire_server_start(void (*take)(const frame_t *frame))
     char why[WHY_BYTES];
     wire_server.take = take;
     wire_server.over = false;
-    if (wire_bind(&wire_server.wire, "tcp://127.0.0.1:0", why) < 0 ||
-        pthread_create(&wire_server.thread, NULL, wire_server_run, NULL) != 0)
+    if (wire_bind(&wire_server.wire, "tcp://127.0.0.1:0", why) < 0)
+        abort();
+    snprintf(wire_server.endpoint, sizeof wire_server.endpoint, "%s", wire_endpoint(wire_server.wire));
+    if (pthread_create(&wire_server.thread, NULL, wire_server_run, NULL) != 0)
         abort();
     wire_server.running = true;
-    return wire_endpoint(wire_server.wire);
+    return wire_server.endpoint;
 }
 
 /* From `take`, with its frame done with: the server is gone as if killed, and another is at its endpoint. */
 static inline void wire_server_renew(void)
 {
-    char endpoint[128], why[WHY_BYTES];
-    snprintf(endpoint, sizeof endpoint, "%s", wire_endpoint(wire_server.wire));
+    char why[WHY_BYTES];
     wire_close(&wire_server.wire, 0);
     int error;
     /* A port that was closed just now is free a little later. */
-    while ((error = wire_bind(&wire_server.wire, endpoint, why)) == -EADDRINUSE)
+    while ((error = wire_bind(&wire_server.wire, wire_server.endpoint, why)) == -EADDRINUSE)
         poll(NULL, 0, 1);
     if (error < 0)
         abort();
