@@ -142,6 +142,8 @@ void check_change(uint32_t publisher, const disk_row_t *row, const delivery_chan
         check_not_out(m);
         break;
     case CHANGE_MARK:
+        if (c->done == row->legs)
+            broken("settled", "%s has every leg done, and stays", id_text(m->id));
         break;
     }
 }

@@ -114,6 +114,8 @@ static void server_reads(conn_t *c, talk_t *t, int command, const void *frame, s
         decode_window(frame, len, &t->window);
         break;
     case CMD_BYE:
+        if (conn_process(c, END_SERVER)->program == PROGRAM_CONSUMER)
+            tasks_given_back(c, t);
         for (uint32_t i = 0; i < t->out_count; i++)
             t->out[i].doubtful = true;
         break;

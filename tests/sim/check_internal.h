@@ -13,6 +13,7 @@ typedef struct {
     uint64_t session;    /* to whom */
     uint32_t try_no;     /* and which try it is */
     uint32_t failed_try; /* the last that is known to have failed in time */
+    uint32_t back_try;   /* that one was given back with a goodbye, which is no failure; 0: none */
     bool permanent;      /* a current result said so */
 } given_t;
 

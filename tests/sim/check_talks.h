@@ -79,5 +79,6 @@ void lease_deliver_read(conn_t *c, const void *frame, size_t len);
 void tasks_sent(conn_t *c, talk_t *t, const void *frame, size_t len);
 void results_sent(const talk_t *t, const process_t *worker, const void *frame, size_t len);
 void results_read(conn_t *c, talk_t *t, const void *frame, size_t len);
+void tasks_given_back(conn_t *c, const talk_t *t);
 
 #endif

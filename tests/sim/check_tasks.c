@@ -17,6 +17,10 @@ static void check_task(const process_t *p, talk_t *t, const task_record_t *r)
         broken("tries", "%s gives out try %u of %s of %s; %u have failed, and there are to be %u", p->name,
                r->try_no, sim_legs[t->leg], id_text(r->id), g->failed_try,
                world.plan.gather.policy.max_tries);
+    if (g->back_try > 0 && r->try_no > g->back_try && m->asked[p->index].tries[t->leg] < g->back_try)
+        broken("tries", "%s gives out try %u of %s of %s; try %u was given back", p->name, r->try_no,
+               sim_legs[t->leg], id_text(r->id), g->back_try);
+    g->back_try = 0;
     g->ref = r->ref;
     g->session = t->session;
     g->try_no = r->try_no;
@@ -77,4 +81,18 @@ void results_read(conn_t *c, talk_t *t, const void *frame, size_t len)
     t->seen = no;
     for (int i = 0; i < n; i++)
         result_read(p, t, &records[i]);
+}
+
+/* BYE of a worker: what it had costs no try. One over its hard limit had failed before. */
+void tasks_given_back(conn_t *c, const talk_t *t)
+{
+    const process_t *p = conn_process(c, END_SERVER);
+    if (t->silent || world.plan.gather.policy.limit_hard_ms > 0)
+        return;
+    for (uint32_t i = 0; i < t->out_count; i++) {
+        message_t *m = t->out[i].doubtful ? NULL : check_message(t->out[i].id);
+        given_t *g = m != NULL ? &m->legs[t->leg].at[p->index] : NULL;
+        if (g != NULL && g->life == p->life && g->ref == t->out[i].key && g->session == t->session)
+            g->back_try = g->try_no;
+    }
 }

@@ -47,6 +47,7 @@ static void plan_limits(plan_t *p)
         .extend_ms = ack_ms * 3 / 10,
         .extend_every_ms = ack_ms * 2 / 10,
         .report_after_ms = between(0, 200),
+        .release_after_ms = below(3) == 0 ? 0 : between(50, 1500),
         .policy = {.max_tries = (uint32_t)between(1, 5),
                    .backoff = {.base_ms = between(10, 300), .factor = 2, .cap_ms = between(300, 3000)}},
     };
