@@ -121,7 +121,7 @@ static unsigned on_hello(void *arg, uint32_t n, const hello_t *h, bool known, bo
         hold(d, n, 0);
         take_held(d, n, h);
     } else {
-        gather_worker_welcomed(d->options.gather, n);
+        gather_worker_welcomed(d->options.gather, n, d->options.loop->now_ms);
     }
     d->workers[n].spoke = false;
     return 0;
@@ -214,7 +214,7 @@ static int take_ping(downstream_t *d, uint32_t n, const frame_t *frame)
     uint64_t started;
     int error = decode_ping(frame->data, frame->len, &started);
     if (error == 0)
-        gather_worker_started(d->options.gather, n, started);
+        gather_worker_started(d->options.gather, n, started, d->options.loop->now_ms);
     return error;
 }
 

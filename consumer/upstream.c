@@ -156,7 +156,7 @@ static void on_up(void *arg, uint32_t n, const welcome_t *w, bool other_server)
     number_legs(u, p);
     collect_asked(u);
     kept_again(&p->kept);
-    gather_ack_deadline(u->options.gather, n, w->ack_deadline_ms);
+    gather_leases(u->options.gather, n, w->ack_deadline_ms, w->lease_cap_ms);
     /* A publisher that was started anew does not know what is out: an extend in time adopts the lease. */
     if (other_server)
         gather_extend_all(u->options.gather, n, u->options.loop->now_ms);

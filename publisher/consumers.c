@@ -317,7 +317,10 @@ int consumers_open(consumers_t *c, const settings_t *s, outbox_t *outbox, delive
         .sessions = true,
         .role = ROLE_CONSUMER,
         .peers_max = SESSIONS_MAX,
-        .welcome = {.session = clock_random_id(), .ack_deadline_ms = s->limits.ack_deadline_ms},
+        .welcome = {.session = clock_random_id(),
+                    .ack_deadline_ms = s->limits.ack_deadline_ms,
+                    .lease_cap_ms =
+                        s->limits.lease_cap_ms < DURATION_MS_MAX ? s->limits.lease_cap_ms : DURATION_MS_MAX},
     };
     options.welcome.asked = outbox_legs(outbox, &names);
     while (options.welcome.legs_count < LEGS_MAX && names[options.welcome.legs_count]) {

@@ -93,6 +93,7 @@ static void redeliver(gather_t *g, uint32_t slot, const gather_message_t *m, int
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
         if ((entry_open_legs(e) >> leg & 1) && g->tasks[slot * LEGS_MAX + leg].state == TASK_NONE)
             gather_task_wait(g, slot * LEGS_MAX + leg, false);
+    e->lease_ms = now_ms;
     gather_entry_extend_later(g, slot, now_ms);
     gather_entry_review(g, slot);
     count_tries(g, slot, m, now_ms);
@@ -117,6 +118,7 @@ int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms)
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
         if (m->legs >> leg & 1)
             gather_task_wait(g, slot * LEGS_MAX + leg, false);
+    g->entries[slot].lease_ms = now_ms;
     gather_entry_extend_later(g, slot, now_ms);
     if (m->legs == 0 || g->releasing)
         gather_entry_review(g, slot);
@@ -211,7 +213,7 @@ static gather_taken_t take_current(gather_t *g, const result_record_t *r, int64_
 {
     uint32_t n = gather_ref_number(r->ref);
     const task_t *t = &g->tasks[n];
-    const giving_t of = {t->who, t->given_ms};
+    const giving_t of = {t->who, t->since_ms};
     if (!gather_leg_is_open(g, n)) {
         gather_run_out(g, n);
         return TAKEN_LATE;
@@ -246,21 +248,22 @@ gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t
 
 /* --- time --- */
 
-/* Ends the tries of one worker that are over their limits. When that may be so next: no later, and no tries
- * are looked at that are younger than the shortest limit. */
+/* Ends the tries of one worker that are over their limits: of what it has started, for what waits for its
+ * turn there has not been tried yet. When that may be so next: no later, and no tries are looked at that are
+ * younger than the shortest limit. */
 static int64_t end_overdue(gather_t *g, const holder_t *h, int64_t shortest_ms, int64_t now_ms)
 {
     int64_t next_ms = INT64_MAX;
     uint32_t after;
-    for (uint32_t n = h->running.first; n != FIFO_NONE; n = after) {
+    for (uint32_t n = h->running.first; n != h->unstarted; n = after) {
         after = g->task_links.next[n];
-        const int64_t given_ms = g->tasks[n].given_ms;
+        const int64_t since_ms = g->tasks[n].since_ms;
         const int64_t hard_ms = g->policies[n % LEGS_MAX].limit_hard_ms;
-        int64_t due_ms = hard_ms > 0 ? given_ms + hard_ms : INT64_MAX;
+        int64_t due_ms = hard_ms > 0 ? since_ms + hard_ms : INT64_MAX;
         if (due_ms <= now_ms)
             due_ms = gather_time_out(g, n, now_ms) ? INT64_MAX : now_ms + NO_ROOM_MS;
         next_ms = due_ms < next_ms ? due_ms : next_ms;
-        if (given_ms + shortest_ms > now_ms)
+        if (since_ms + shortest_ms > now_ms)
             break;
     }
     return next_ms;

@@ -40,7 +40,7 @@ typedef struct {
     uint32_t max_tries; /* 1..TRIES_MAX */
     backoff_t backoff;
     int64_t limit_ms;      /* when its worker is to cancel a task; 0: never. Told with TASKS, by the caller */
-    int64_t limit_hard_ms; /* a try without a result by then has failed; 0: never */
+    int64_t limit_hard_ms; /* a try that has been started, and has no result by then, has failed; 0: never */
 } gather_policy_t;
 
 typedef struct {
@@ -82,7 +82,7 @@ typedef struct gather_try {
     uint32_t leg;
     uint32_t no; /* 1..TRIES_MAX */
     how_t how;
-    int64_t since_ms; /* when it was given; as `now` */
+    int64_t since_ms; /* when it was started, as far as that was told, else given; as `now` */
     int64_t took_ms;
     text_t label; /* the worker */
     text_t text;
@@ -139,10 +139,10 @@ uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, c
  * nothing. Returns how many it has lost. */
 uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n, int64_t now_ms);
 /* The session gets one more WELCOME, though it has not begun anew: what it has counts as started. */
-void gather_worker_welcomed(gather_t *g, uint32_t worker);
+void gather_worker_welcomed(gather_t *g, uint32_t worker, int64_t now_ms);
 /* So many of its tasks the worker has started, in the order in which they were given since its last WELCOME.
- */
-void gather_worker_started(gather_t *g, uint32_t worker, uint64_t count);
+ * Their limits begin. */
+void gather_worker_started(gather_t *g, uint32_t worker, uint64_t count, int64_t now_ms);
 /* The worker is gone: what it was running waits again, first in its queue. `lost`, without a goodbye: what it
  * had started, and what it held when its session began, has used up a try, and the last one allowed ends the
  * leg badly; but when suspects were among that, only these. Returns how many it had. */
@@ -155,9 +155,11 @@ gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t
 /* Steps for one source that are due now: messages whose legs have all ended, extensions, legs done that wait
  * to be reported. At most `max`; call again until it returns less. */
 size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t *ret, size_t max);
-/* What the source says of its ack deadline (0: nothing): its messages are extended three times within one at
- * least, whatever extend_every_ms says. When it changes, gather_extend_all() is to follow. */
-void gather_ack_deadline(gather_t *g, uint32_t source, int64_t ack_deadline_ms);
+/* What the source says of its leases, 0: nothing. Its messages are extended three times within an ack
+ * deadline at least, whatever extend_every_ms says. One that is held for half of the cap while no worker has
+ * anything of it goes back at the next extension that finds it so: it waits for what is away, or for its
+ * turn, and that is to cost it no lease. When they change, gather_extend_all() is to follow. */
+void gather_leases(gather_t *g, uint32_t source, int64_t ack_deadline_ms, int64_t lease_cap_ms);
 /* Every message of the source that is held gets an extension step now: after a new WELCOME. */
 void gather_extend_all(gather_t *g, uint32_t source, int64_t now_ms);
 /* When a step of the source is due; INT64_MIN: at once, INT64_MAX: nothing. */

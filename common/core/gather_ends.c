@@ -109,8 +109,8 @@ static gather_taken_t try_fails(gather_t *g, uint32_t n, how_t how, text_t text,
     gather_try_t ended = {.leg = n % LEGS_MAX,
                           .no = next_no(t),
                           .how = how,
-                          .since_ms = t->given_ms,
-                          .took_ms = duration(now_ms - t->given_ms),
+                          .since_ms = t->since_ms,
+                          .took_ms = duration(now_ms - t->since_ms),
                           .label = gather_who(g, t->who),
                           .text = text};
     gather_task_stop(g, n);
@@ -143,18 +143,18 @@ static gather_taken_t try_fails(gather_t *g, uint32_t n, how_t how, text_t text,
 void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms)
 {
     task_t *t = &g->tasks[n];
-    int64_t took_ms = duration(now_ms - of->given_ms);
+    int64_t took_ms = duration(now_ms - of->since_ms);
     if (g->entries[n / LEGS_MAX].failed) {
         gather_try_t ended = {.leg = n % LEGS_MAX,
                               .no = next_no(t),
                               .how = HOW_OK,
-                              .since_ms = of->given_ms,
+                              .since_ms = of->since_ms,
                               .took_ms = took_ms,
                               .label = gather_who(g, of->who)};
         gather_try_tell(g, n, &ended);
     } else if (t->state != TASK_RUNNING) {
         t->who = of->who;
-        t->given_ms = of->given_ms;
+        t->since_ms = of->since_ms;
         t->took_ms = (uint32_t)took_ms;
         t->kept_ok = true;
     }
@@ -187,7 +187,7 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
 bool gather_time_out(gather_t *g, uint32_t n, int64_t now_ms)
 {
     task_t *t = &g->tasks[n];
-    const giving_t of = {t->who, t->given_ms};
+    const giving_t of = {t->who, t->since_ms};
     const uint16_t worker = t->worker;
     if (!gather_stray_add(g, worker, gather_ref(g, n), n, &of))
         return false;

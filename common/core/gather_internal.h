@@ -25,7 +25,7 @@ typedef enum {
 typedef enum { TASK_NONE, TASK_WAITING, TASK_RUNNING, TASK_BACKOFF } task_state_t;
 
 typedef struct {
-    int64_t given_ms; /* the last time */
+    int64_t since_ms; /* when it was given the last time, and then started */
     uint32_t who;     /* to whom then: gather_who() */
     uint32_t took_ms; /* with `kept_ok`: how long the try that ended well */
     uint32_t order;   /* its worker's `given` then, as far as it fits; 0: held when that began */
@@ -43,15 +43,16 @@ typedef struct {
 _Static_assert((int)ROSTER_MAX <= (int)UINT16_MAX, "task_t.worker");
 _Static_assert((int)TRIES_MAX == (int)UINT8_MAX, "task_t.failures");
 
-/* To whom a task was given, and when. */
+/* To whom a task was given, and since when he has it, or is at work on it. */
 typedef struct {
     uint32_t who; /* gather_who() */
-    int64_t given_ms;
+    int64_t since_ms;
 } giving_t;
 
 typedef struct {
     message_id_t id;
     uint64_t token;
+    int64_t lease_ms;  /* when it was delivered */
     int64_t extend_ms; /* when the next extension is due */
     int64_t report_ms; /* when what has ended is reported, while in `reports` */
     int64_t resume_ms; /* released: when the longest backoff would have been over */
@@ -82,7 +83,8 @@ typedef struct {
     fifo_t extends;           /* OPEN, by extend_ms */
     fifo_t reports;           /* OPEN with an untold end, by report_ms */
     fifo_t finals;            /* ENDED, not handed out yet */
-    int64_t extend_within_ms; /* of an ack deadline that is short for extend_every_ms; 0: not known */
+    int64_t extend_within_ms; /* of leases that are short for extend_every_ms; 0: not known */
+    int64_t idle_max_ms;      /* a message of which nothing is at work goes back after this; 0: never */
 } source_t;
 
 /* The names of the workers that joined last: more than there can be at once, as tries outlive workers. */
@@ -117,6 +119,7 @@ typedef struct {
     fifo_t strays;
     uint32_t who;            /* 0: it has no name */
     uint64_t given, started; /* tasks since WELCOME */
+    uint32_t unstarted;      /* the first of `running` that has not been started, or FIFO_NONE */
     uint32_t suspects;       /* of `running` */
     uint32_t suspects_class; /* theirs */
 } holder_t;
@@ -205,6 +208,8 @@ void gather_table_unlist(gather_t *g, uint32_t slot);
 void gather_task_wait(gather_t *g, uint32_t n, bool first);
 void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms);
 void gather_task_back_off(gather_t *g, uint32_t n, int64_t due_ms);
+/* Its worker has started it, as far as is known now: its limit begins. */
+void gather_task_started(gather_t *g, uint32_t n, int64_t now_ms);
 /* In no list. May free the slot of a message that is over. */
 void gather_task_stop(gather_t *g, uint32_t n);
 /* Stops the tasks of the legs that are at no worker. */

@@ -122,6 +122,14 @@ static void final_step(gather_t *g, uint32_t slot, int64_t now_ms, gather_step_t
     fill_step(g, slot, e->release ? OP_RELEASE : OP_NONE, ms < DURATION_MS_MAX ? ms : DURATION_MS_MAX, ret);
 }
 
+/* What is extended up to the cap has lost a lease: not what only waits here. */
+static bool has_idled_too_long(const gather_t *g, uint32_t slot, int64_t now_ms)
+{
+    const entry_t *e = &g->entries[slot];
+    const int64_t max_ms = g->sources[e->source].idle_max_ms;
+    return max_ms > 0 && now_ms - e->lease_ms >= max_ms && !open_leg_runs(g, slot);
+}
+
 static void extend_step(gather_t *g, uint32_t slot, int64_t now_ms, gather_step_t *ret)
 {
     entry_t *e = &g->entries[slot];
@@ -149,8 +157,12 @@ size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t 
     size_t n = 0;
     gather_tries_told(g);
     /* Extensions first: a lease that runs out while others are reported costs more than they gain. */
-    while (n < max && extend_is_due(g, s, now_ms))
-        extend_step(g, s->extends.first, now_ms, &ret[n++]);
+    while (n < max && extend_is_due(g, s, now_ms)) {
+        if (has_idled_too_long(g, s->extends.first, now_ms))
+            entry_end(g, s->extends.first, true);
+        else
+            extend_step(g, s->extends.first, now_ms, &ret[n++]);
+    }
     while (n < max && s->finals.count > 0)
         final_step(g, fifo_pop(&s->finals, &g->report_links), now_ms, &ret[n++]);
     while (n < max && report_is_due(g, s, now_ms))
@@ -172,10 +184,16 @@ int64_t gather_steps_ms(const gather_t *g, uint32_t source)
     return next_ms;
 }
 
-void gather_ack_deadline(gather_t *g, uint32_t source, int64_t ack_deadline_ms)
+void gather_leases(gather_t *g, uint32_t source, int64_t ack_deadline_ms, int64_t lease_cap_ms)
 {
     assert(source < SOURCES_MAX);
-    g->sources[source].extend_within_ms = (ack_deadline_ms + EXTENDS_IN_DEADLINE - 1) / EXTENDS_IN_DEADLINE;
+    source_t *s = &g->sources[source];
+    const int64_t idle_max_ms = (lease_cap_ms + 1) / 2;
+    s->extend_within_ms = (ack_deadline_ms + EXTENDS_IN_DEADLINE - 1) / EXTENDS_IN_DEADLINE;
+    s->idle_max_ms = idle_max_ms;
+    /* Some of them fall into the second half of the cap. */
+    if (idle_max_ms > 0 && (s->extend_within_ms == 0 || s->extend_within_ms > idle_max_ms / 2))
+        s->extend_within_ms = (idle_max_ms + 1) / 2;
 }
 
 void gather_extend_all(gather_t *g, uint32_t source, int64_t now_ms)
@@ -219,7 +237,7 @@ void gather_source_gone(gather_t *g, uint32_t source)
         if (e->source == source && (e->state == ENTRY_OPEN || e->state == ENTRY_ENDED))
             gather_table_leave(g, slot);
     }
-    gather_ack_deadline(g, source, 0);
+    gather_leases(g, source, 0, 0);
     gather_strays_forget(g, source);
 }
 

@@ -66,6 +66,7 @@ gather_t *gather_new(const gather_limits_t *limits)
     for (uint32_t i = 0; i < ROSTER_MAX; i++) {
         fifo_init(&g->workers[i].running);
         fifo_init(&g->workers[i].strays);
+        g->workers[i].unstarted = FIFO_NONE;
     }
     fifo_init(&g->strays_spare);
     fifo_init(&g->lost_strays);
@@ -219,6 +220,8 @@ static void task_unlist(gather_t *g, uint32_t n)
         g->entries[n / LEGS_MAX].waiting--;
         break;
     case TASK_RUNNING:
+        if (g->workers[t->worker].unstarted == n)
+            g->workers[t->worker].unstarted = g->task_links.next[n];
         fifo_remove(&g->workers[t->worker].running, &g->task_links, n);
         if (class_of(t) != CLASS_NORMAL) {
             g->workers[t->worker].suspects--;
@@ -257,7 +260,7 @@ void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
     t->who = h->who;
     t->order = (uint32_t)++h->given;
     t->avoid = 0;
-    t->given_ms = now_ms;
+    t->since_ms = now_ms;
     t->try_no = (uint8_t)(t->failures + 1);
     t->given = true;
     t->giving++;
@@ -267,13 +270,20 @@ void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
         g->suspects[n % LEGS_MAX]++;
     }
     fifo_push(&h->running, &g->task_links, n);
-    const int64_t hard_ms = g->policies[n % LEGS_MAX].limit_hard_ms;
-    if (hard_ms > 0 && now_ms + hard_ms < g->overdue_ms)
-        g->overdue_ms = now_ms + hard_ms;
+    if (h->unstarted == FIFO_NONE)
+        h->unstarted = n;
     if (worker >= g->workers_end)
         g->workers_end = worker + 1;
     g->running_legs[n % LEGS_MAX]++;
     g->entries[n / LEGS_MAX].running++;
+}
+
+void gather_task_started(gather_t *g, uint32_t n, int64_t now_ms)
+{
+    const int64_t hard_ms = g->policies[n % LEGS_MAX].limit_hard_ms;
+    g->tasks[n].since_ms = now_ms;
+    if (hard_ms > 0 && now_ms + hard_ms < g->overdue_ms)
+        g->overdue_ms = now_ms + hard_ms;
 }
 
 void gather_task_back_off(gather_t *g, uint32_t n, int64_t due_ms)

@@ -130,7 +130,7 @@ void gather_tries_begin(gather_t *g, uint32_t slot)
         gather_try_t ok = {.leg = leg,
                            .no = t->failures + 1u,
                            .how = HOW_OK,
-                           .since_ms = t->given_ms,
+                           .since_ms = t->since_ms,
                            .took_ms = t->took_ms,
                            .label = gather_who(g, t->who)};
         add(g, e, &ok);

@@ -93,7 +93,7 @@ void gather_leg_view(const gather_t *g, const gather_view_t *view, uint32_t leg,
         ret->state = LEG_RUNNING;
         ret->worker = t->worker;
         ret->label = gather_who(g, t->who);
-        ret->at_ms = t->given_ms;
+        ret->at_ms = t->since_ms;
     } else if (t->state == TASK_BACKOFF) {
         ret->state = LEG_BACKING_OFF;
         ret->at_ms = g->backoffs.keys[n];

@@ -16,6 +16,32 @@ static bool has_ref(const uint64_t *refs, size_t n, uint64_t ref)
     return n > 0 && bsearch(&ref, refs, n, sizeof *refs, compare_refs) != NULL;
 }
 
+/* --- started --- */
+
+/* What is out lies closer together than half of what fits into `order`. */
+static bool has_started(const holder_t *h, const task_t *t)
+{
+    return t->order == 0 || (uint32_t)h->started - t->order <= INT32_MAX;
+}
+
+static void note_started(gather_t *g, holder_t *h, int64_t now_ms)
+{
+    for (; h->unstarted != FIFO_NONE && has_started(h, &g->tasks[h->unstarted]);
+         h->unstarted = g->task_links.next[h->unstarted])
+        gather_task_started(g, h->unstarted, now_ms);
+}
+
+void gather_worker_started(gather_t *g, uint32_t worker, uint64_t count, int64_t now_ms)
+{
+    assert(worker < ROSTER_MAX);
+    holder_t *h = &g->workers[worker];
+    if (count > h->given)
+        count = h->given;
+    if (count > h->started)
+        h->started = count;
+    note_started(g, h, now_ms);
+}
+
 /* --- coming --- */
 
 /* Whether a ref can be one of ours: what a worker had of another process that was here it will not answer. */
@@ -65,20 +91,21 @@ uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, c
     return count;
 }
 
-void gather_worker_welcomed(gather_t *g, uint32_t worker)
+void gather_worker_welcomed(gather_t *g, uint32_t worker, int64_t now_ms)
 {
     assert(worker < ROSTER_MAX);
     holder_t *h = &g->workers[worker];
     h->given = h->started = 0;
     for (uint32_t n = h->running.first; n != FIFO_NONE; n = g->task_links.next[n])
         g->tasks[n].order = 0;
+    note_started(g, h, now_ms);
 }
 
 uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_t n, int64_t now_ms)
 {
     const holder_t *h = &g->workers[worker];
     uint32_t count = 0, before, after;
-    gather_worker_welcomed(g, worker);
+    gather_worker_welcomed(g, worker, now_ms);
     if (n > 0)
         qsort(refs, n, sizeof *refs, compare_refs);
     for (uint32_t stray = h->strays.first; stray != FIFO_NONE; stray = after) {
@@ -98,23 +125,7 @@ uint32_t gather_worker_holds(gather_t *g, uint32_t worker, uint64_t *refs, size_
     return count;
 }
 
-void gather_worker_started(gather_t *g, uint32_t worker, uint64_t count)
-{
-    assert(worker < ROSTER_MAX);
-    holder_t *h = &g->workers[worker];
-    if (count > h->given)
-        count = h->given;
-    if (count > h->started)
-        h->started = count;
-}
-
 /* --- going --- */
-
-/* What is out lies closer together than half of what fits into `order`. */
-static bool has_started(const holder_t *h, const task_t *t)
-{
-    return t->order == 0 || (uint32_t)h->started - t->order <= INT32_MAX;
-}
 
 /* A suspect that was at work is what the worker was lost by, more likely than what ran beside it. */
 static bool suspect_has_started(const gather_t *g, const holder_t *h)
@@ -139,7 +150,7 @@ static void remember_strays(gather_t *g, const holder_t *h)
 
 static void remember_task(gather_t *g, uint32_t n)
 {
-    const giving_t of = {g->tasks[n].who, g->tasks[n].given_ms};
+    const giving_t of = {g->tasks[n].who, g->tasks[n].since_ms};
     gather_stray_add(g, LOST_WORKER, gather_ref(g, n), n, &of);
 }
 

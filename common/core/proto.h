@@ -94,7 +94,7 @@ typedef struct {
 typedef struct {
     uint64_t version;
     uint64_t session;
-    int64_t ack_deadline_ms;
+    int64_t ack_deadline_ms, lease_cap_ms;
     uint32_t legs_count;
     char legs[LEGS_MAX][NAME_BYTES_MAX + 1];
     uint8_t asked; /* legs of new messages */

@@ -110,10 +110,11 @@ uint32_t read_legs(reader_t *r, char ret[static LEGS_MAX][NAME_BYTES_MAX + 1])
 
 void encode_welcome(buffer_t *b, const welcome_t *w)
 {
-    proto_write(b, CMD_WELCOME, 6);
+    proto_write(b, CMD_WELCOME, 7);
     write_uint(b, w->version);
     write_uint(b, w->session);
     write_uint(b, (uint64_t)w->ack_deadline_ms);
+    write_uint(b, (uint64_t)w->lease_cap_ms);
     write_legs(b, w->legs_count, w->legs);
     write_uint(b, w->asked);
 }
@@ -122,10 +123,11 @@ int decode_welcome(const void *frame, size_t len, welcome_t *ret)
 {
     reader_t r;
     welcome_t w = {0};
-    proto_read(&r, frame, len, CMD_WELCOME, 6);
+    proto_read(&r, frame, len, CMD_WELCOME, 7);
     w.version = read_uint(&r, CODEC_INT_MAX);
     w.session = read_range(&r, 1, CODEC_INT_MAX);
     w.ack_deadline_ms = (int64_t)read_uint(&r, DURATION_MS_MAX);
+    w.lease_cap_ms = (int64_t)read_uint(&r, DURATION_MS_MAX);
     w.legs_count = read_legs(&r, w.legs);
     w.asked = (uint8_t)read_uint(&r, (UINT64_C(1) << w.legs_count) - 1);
     if (reader_end(&r) != 0) {

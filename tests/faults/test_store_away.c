@@ -13,9 +13,10 @@ enum { HOSTS = 200, AWAY_MS = 1500, LONG_AWAY_MS = 15 * 60 * 1000 };
 static unsigned away_ms = AWAY_MS;
 
 /* Two tries 10 ms apart, and two deliveries: whatever were counted would be used up at once. */
-static void start_impatient(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS])
+static void start_impatient(rig_t *rig, process_t *programs[static PIPELINE_PROGRAMS], const char *lease_cap)
 {
-    programs[PART_PUBLISHER] = start_publisher(rig, 0, ARGS("--ack-deadline", "2s", "--max-deliveries", "2"));
+    programs[PART_PUBLISHER] = start_publisher(
+        rig, 0, ARGS("--ack-deadline", "2s", "--max-deliveries", "2", "--lease-cap", lease_cap));
     programs[PART_CONSUMER] = start_consumer(rig, 0, 1,
                                              ARGS("--max-tries", "2", "--backoff", "10ms", "--backoff-max",
                                                   "10ms", "--extend", "600ms", "--extend-every", "400ms"));
@@ -39,7 +40,7 @@ static void test_locked_for_long(void **state)
     char database[TEST_PATH_MAX];
 
     trial_load(t, rig);
-    start_impatient(rig, t->programs);
+    start_impatient(rig, t->programs, "1h");
     trial_publish(t, HOSTS);
     sqlite3 *db = lock(rig_path(rig, "saved-0.db", database));
     int64_t before = saved(rig, 0);
@@ -59,9 +60,36 @@ static void test_locked_for_long(void **state)
     trial_end(t, "store locked for longer than all tries");
 }
 
+/* Away for many times as long as a lease can last: six hours at the defaults. */
+static void test_locked_for_longer_than_leases_last(void **state)
+{
+    rig_t *rig = *state;
+    trial_t *t = rig_alloc(rig, sizeof *t);
+    char database[TEST_PATH_MAX];
+
+    trial_load(t, rig);
+    start_impatient(rig, t->programs, "1s");
+    trial_publish(t, HOSTS);
+    sqlite3 *db = lock(rig_path(rig, "saved-0.db", database));
+    int64_t before = saved(rig, 0);
+    trial_publish(t, HOSTS);
+    /* More often than deliveries that count are allowed, each of them. */
+    TRIAL_WAIT(t, status_number(rig, "control-0", "released") >= 4 * HOSTS);
+    assert_int_equal(saved(rig, 0), before);
+    assert_int_equal(status_number(rig, "clients-0", "dead"), 0);
+    assert_int_equal(status_number(rig, "clients-0", "redelivered"), 0);
+    int64_t back_ms = test_now_ms();
+    sqlite3_close(db);
+    TRIAL_WAIT(t, saved(rig, 0) > before);
+    figures_recovered(&t->figures, test_now_ms() - back_ms);
+    t->figures.cycles++;
+    trial_end(t, "store locked for longer than four leases last");
+}
+
 int main(int argc, char **argv)
 {
-    static const struct CMUnitTest tests[] = {RIG_TESTS(test_locked_for_long)};
+    static const struct CMUnitTest tests[] = {RIG_TESTS(test_locked_for_long),
+                                              RIG_TESTS(test_locked_for_longer_than_leases_last)};
 
     if (argc > 1 && strcmp(argv[1], "long") == 0)
         away_ms = LONG_AWAY_MS;

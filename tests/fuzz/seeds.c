@@ -46,6 +46,7 @@ static void session_frames(buffer_t *b)
     const welcome_t welcome = {.version = 1,
                                .session = 8,
                                .ack_deadline_ms = 10000,
+                               .lease_cap_ms = 3600000,
                                .legs_count = 2,
                                .legs = {"save", "restart"},
                                .asked = 3};

@@ -159,12 +159,13 @@ static inline void publisher_start(world_t *w, uint32_t n, const char *first, co
 {
     publisher_world_t *p = &w->publishers[n];
     char why[WHY_BYTES];
-    server_options_t o = {.what = "consumer",
-                          .endpoint = p->endpoint,
-                          .sessions = true,
-                          .role = ROLE_CONSUMER,
-                          .peers_max = 4,
-                          .welcome = {.session = clock_random_id(), .ack_deadline_ms = 10000}};
+    server_options_t o = {
+        .what = "consumer",
+        .endpoint = p->endpoint,
+        .sessions = true,
+        .role = ROLE_CONSUMER,
+        .peers_max = 4,
+        .welcome = {.session = clock_random_id(), .ack_deadline_ms = 10000, .lease_cap_ms = 3600000}};
     server_events_t events = {
         .arg = p, .hello = world_on_hello, .gone = world_on_gone, .frame = world_on_publisher_frame};
     const char *names[] = {first, second};

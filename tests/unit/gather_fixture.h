@@ -72,7 +72,7 @@ static inline gather_task_t give(gather_t *g, uint32_t leg, uint32_t worker)
 static inline gather_task_t give_and_start(gather_t *g, uint32_t leg, uint32_t worker)
 {
     gather_task_t task = give(g, leg, worker);
-    gather_worker_started(g, worker, UINT32_MAX);
+    gather_worker_started(g, worker, UINT32_MAX, 0);
     return task;
 }
 

@@ -67,18 +67,22 @@ static inline void check_worker(const gather_t *g, uint32_t worker, uint32_t cur
     const holder_t *h = &g->workers[worker];
     uint32_t suspects = 0;
     int64_t last_ms = INT64_MIN;
+    bool started = true;
     for (uint32_t n = h->running.first; n != FIFO_NONE; n = g->task_links.next[n]) {
         assert_int_equal(g->tasks[n].worker, worker);
-        assert_true(g->tasks[n].given_ms >= last_ms);
-        last_ms = g->tasks[n].given_ms;
+        started &= n != h->unstarted;
+        assert_int_equal(started, g->tasks[n].order == 0 || g->tasks[n].order <= h->started);
+        assert_true(!started || g->tasks[n].since_ms >= last_ms);
+        last_ms = g->tasks[n].since_ms;
         /* Looked at in time, or again soon when there was no room for it. */
-        assert_true(g->overdue_ms <= last_ms + g->policies[n % LEGS_MAX].limit_hard_ms ||
+        assert_true(!started || g->overdue_ms <= last_ms + g->policies[n % LEGS_MAX].limit_hard_ms ||
                     g->overdue_ms <= now_ms + 1000);
         if (class_of(&g->tasks[n]) == CLASS_NORMAL)
             continue;
         assert_int_equal(class_of(&g->tasks[n]), h->suspects_class);
         suspects++;
     }
+    assert_true(!started || h->unstarted == FIFO_NONE);
     assert_int_equal(h->suspects, suspects);
     assert_true(suspects <= most[h->suspects_class]);
     assert_int_equal(h->running.count + h->strays.count, current);

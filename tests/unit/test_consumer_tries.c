@@ -58,6 +58,7 @@ static void test_limits_by_leg(void **state)
     PUMP_UNTIL(w, w->workers[0].tasks_count == 1 && slow->tasks_count == 1);
     assert_int_equal(w->workers[0].limit_ms, 30000);
     assert_int_equal(slow->limit_ms, 100);
+    worker_ping(slow, 1);
     PUMP_UNTIL(w, p->told_count == 1);
     assert_int_equal(p->told[0].event.how, HOW_TIMEOUT);
     assert_string_equal(p->told[0].label, "worker-1");
@@ -84,6 +85,8 @@ static void test_over_the_limit_and_alone(void **state)
     w->options.policies.others.limit_hard_ms = 200;
     world_start(w, 64, 2);
     deliver(w, 0, 1, 1, 0, 1 << RESTART);
+    PUMP_UNTIL(w, w->workers[1].tasks_count == 1);
+    worker_ping(&w->workers[1], 1);
     PUMP_UNTIL(w, w->workers[1].tasks_count == 2);
     assert_int_equal(w->workers[1].tasks[1].try_no, 2);
     assert_int_equal(roster_outstanding(w->consumer.roster, 1), 2);

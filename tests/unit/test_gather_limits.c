@@ -6,7 +6,7 @@ static void test_over_the_limit_it_is_tried_again_and_stays_out(void **state)
     gather_t *g = *state;
     gather_worker_joined(g, 1, "slow", NULL, 0, 0);
     deliver_many(g, 1, 1);
-    gather_task_t slow = give(g, SAVE, 1);
+    gather_task_t slow = give_and_start(g, SAVE, 1);
     assert_true(gather_next_ms(g) == LIMIT_MS);
     gather_tick(g, LIMIT_MS - 1);
     assert_int_equal(gauges(g).running[SAVE], 1);
@@ -31,14 +31,43 @@ static void test_over_the_limit_it_is_tried_again_and_stays_out(void **state)
     ok(g, 2, &again, LIMIT_MS);
 }
 
+/* What waits at its worker for its turn has not been tried: the limit begins when that is told. */
+static void test_the_limit_begins_with_the_start(void **state)
+{
+    gather_t *g = *state;
+    gather_worker_joined(g, 1, "busy", NULL, 0, 0);
+    deliver_many(g, 1, 3);
+    give(g, SAVE, 1);
+    gather_task_t second = give(g, SAVE, 1), third = give(g, SAVE, 1);
+    assert_true(gather_next_ms(g) == INT64_MAX);
+    gather_worker_started(g, 1, 1, 10);
+    assert_true(gather_next_ms(g) == 10 + LIMIT_MS);
+    gather_tick(g, 10 + LIMIT_MS - 1);
+    assert_int_equal(gauges(g).timeouts[SAVE], 0);
+    gather_tick(g, 10 + LIMIT_MS);
+    assert_int_equal(gauges(g).timeouts[SAVE], 1);
+    assert_int_equal(gauges(g).running[SAVE], 2);
+    gather_worker_started(g, 1, 2, 5 * LIMIT_MS);
+    gather_tick(g, 6 * LIMIT_MS - 1);
+    assert_int_equal(gauges(g).timeouts[SAVE], 1);
+    ok(g, 1, &second, 6 * LIMIT_MS - 1);
+    gather_tick(g, 100 * LIMIT_MS);
+    assert_int_equal(gauges(g).timeouts[SAVE], 1);
+    /* It may be at work on what it has when it is welcomed anew. */
+    gather_worker_welcomed(g, 1, 100 * LIMIT_MS);
+    gather_tick(g, 101 * LIMIT_MS);
+    assert_int_equal(gauges(g).timeouts[SAVE], 2);
+    assert_int_equal(answer(g, 1, &third, OUTCOME_OK, 0, 101 * LIMIT_MS, true), TAKEN_OK);
+}
+
 static void test_its_late_ok_counts(void **state)
 {
     gather_t *g = *state;
     deliver_many(g, 1, 1);
-    gather_task_t slow = give(g, SAVE, 1);
+    gather_task_t slow = give_and_start(g, SAVE, 1);
     gather_tick(g, LIMIT_MS);
     gather_tick(g, 2 * LIMIT_MS - 1);
-    gather_task_t again = give(g, SAVE, 2);
+    gather_task_t again = give_and_start(g, SAVE, 2);
     assert_int_equal(answer(g, 1, &slow, OUTCOME_OK, 0, 2 * LIMIT_MS, true), TAKEN_OK);
     gather_step_t step = one_step(g, 0, 2 * LIMIT_MS);
     assert_true(step.final);
@@ -60,7 +89,7 @@ static void test_the_last_try_over_the_limit_ends_the_leg(void **state)
     gather_policy(g, SAVE, &policy);
     gather_worker_joined(g, 1, "slow", NULL, 0, 0);
     deliver_many(g, 1, 2);
-    gather_task_t first = give(g, SAVE, 1), second = give(g, SAVE, 1);
+    gather_task_t first = give_and_start(g, SAVE, 1), second = give_and_start(g, SAVE, 1);
     gather_tick(g, 700);
     gather_step_t steps[3];
     assert_int_equal(gather_steps(g, 0, 700, steps, 3), 2);
@@ -95,7 +124,7 @@ static void test_bad_becomes_done_while_another_leg_is_open(void **state)
     gather_policy_t policy = {.max_tries = 1, .limit_hard_ms = 700};
     gather_policy(g, SAVE, &policy);
     deliver(g, 1, 50, BOTH, 0);
-    gather_task_t save = give(g, SAVE, 1), restart = give(g, RESTART, 2);
+    gather_task_t save = give_and_start(g, SAVE, 1), restart = give_and_start(g, RESTART, 2);
     gather_tick(g, 700);
     assert_int_equal(one_step(g, 0, 700 + REPORT_MS).bad, 1 << SAVE);
     assert_int_equal(answer(g, 1, &save, OUTCOME_OK, 0, 900, true), TAKEN_OK);
@@ -113,14 +142,14 @@ static void test_a_strays_message_is_delivered(void **state)
     gather_policy_t policy = {.max_tries = 1, .limit_hard_ms = 700};
     gather_policy(g, SAVE, &policy);
     deliver(g, 1, 50, 1, 0);
-    gather_task_t save = give(g, SAVE, 1);
+    gather_task_t save = give_and_start(g, SAVE, 1);
     gather_tick(g, 700);
     gather_step_t step = one_step(g, 0, 700);
     gather_settled(g, step.slot, step.lease, true, STEP_DEAD);
     answer(g, 1, &save, OUTCOME_OK, 0, 900, true);
     assert_int_equal(deliver(g, 1, 60, BOTH, 950), 0);
     assert_int_equal(gather_waiting(g, SAVE), 0);
-    gather_task_t restart = give(g, RESTART, 1);
+    gather_task_t restart = give_and_start(g, RESTART, 1);
     assert_memory_equal(restart.record.body, "body", 4);
     ok(g, 1, &restart, 960);
     step = one_step(g, 0, 960);
@@ -132,7 +161,7 @@ static void test_the_source_of_a_stray_goes(void **state)
 {
     gather_t *g = *state;
     deliver_many(g, 1, 1);
-    gather_task_t save = give(g, SAVE, 1);
+    gather_task_t save = give_and_start(g, SAVE, 1);
     gather_tick(g, LIMIT_MS);
     gather_source_gone(g, 0);
     assert_int_equal(answer(g, 1, &save, OUTCOME_OK, 0, LIMIT_MS, true), TAKEN_LATE);
@@ -159,10 +188,10 @@ static void test_held_once_and_given_twice(void **state)
 {
     gather_t *g = *state;
     deliver_many(g, 1, 1);
-    gather_task_t slow = give(g, SAVE, 1);
+    gather_task_t slow = give_and_start(g, SAVE, 1);
     gather_tick(g, LIMIT_MS);
     gather_tick(g, 2 * LIMIT_MS - 1);
-    gather_task_t again = give(g, SAVE, 1);
+    gather_task_t again = give_and_start(g, SAVE, 1);
     assert_true(again.record.ref != slow.record.ref);
     uint64_t held[] = {again.record.ref, slow.record.ref};
     assert_int_equal(gather_worker_holds(g, 1, held, 2, 0), 0);
@@ -178,9 +207,9 @@ static void test_a_message_that_is_over_gives_its_slot_back_at_the_limit(void **
 {
     gather_t *g = *state;
     deliver_many(g, 1, 1);
-    gather_task_t lost = give(g, SAVE, 1);
+    gather_task_t lost = give_and_start(g, SAVE, 1);
     gather_worker_gone(g, 1, false, 0);
-    gather_task_t again = give(g, SAVE, 2);
+    gather_task_t again = give_and_start(g, SAVE, 2);
     answer(g, 1, &lost, OUTCOME_OK, 0, 0, false);
     gather_step_t step = one_step(g, 0, 0);
     gather_settled(g, step.slot, step.lease, true, STEP_DONE);
@@ -196,6 +225,7 @@ static void test_as_many_strays_as_messages(void **state)
     for (uint32_t round = 0; round < 2; round++) {
         deliver_many(g, 1, MANY);
         assert_int_equal(give_all(g, 1), MANY);
+        gather_worker_started(g, 1, UINT32_MAX, 0);
         gather_tick(g, LIMIT_MS);
         assert_int_equal(g->workers[1].strays.count, MANY);
         assert_int_equal(gauges(g).running[SAVE], round == 0 ? 0 : MANY);
@@ -213,7 +243,7 @@ static void test_limits_change_at_run_time(void **state)
 {
     gather_t *g = *state;
     deliver_many(g, 1, 2);
-    give(g, SAVE, 1);
+    give_and_start(g, SAVE, 1);
     gather_policy_t policy = *gather_policy_of(g, SAVE);
     policy.limit_hard_ms = 100;
     gather_policy(g, SAVE, &policy);
@@ -241,6 +271,8 @@ static void test_limits_of_two_legs_side_by_side(void **state)
         deliver(g, (uint64_t)now_ms + 1, 50, BOTH, now_ms);
         assert_true(gather_give(g, SAVE, 1, false, now_ms, &task));
         assert_true(gather_give(g, RESTART, 2, false, now_ms, &task));
+        gather_worker_started(g, 1, UINT32_MAX, now_ms);
+        gather_worker_started(g, 2, UINT32_MAX, now_ms);
     }
     assert_true(gather_next_ms(g) == 300);
     for (int64_t now_ms = 0; now_ms < 10; now_ms++) {
@@ -256,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         MANY_TEST(test_over_the_limit_it_is_tried_again_and_stays_out),
+        MANY_TEST(test_the_limit_begins_with_the_start),
         MANY_TEST(test_its_late_ok_counts),
         MANY_TEST(test_the_last_try_over_the_limit_ends_the_leg),
         MANY_TEST(test_bad_becomes_done_while_another_leg_is_open),

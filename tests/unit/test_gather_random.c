@@ -289,7 +289,7 @@ static void lose_worker(world_t *w)
     static uint64_t refs[TASKS_KEPT];
     uint32_t worker = draw(w, WORKERS);
     size_t kept = choose_held(w, worker, refs);
-    gather_worker_started(w->g, worker, draw(w, 10));
+    gather_worker_started(w->g, worker, draw(w, 10), w->now_ms);
     if (draw(w, 2) == 0) {
         gather_worker_holds(w->g, worker, refs, kept, w->now_ms);
         return;

@@ -30,7 +30,7 @@ static void test_a_worker_comes_back_with_its_tasks(void **state)
     gather_task_t tasks[3];
     for (int i = 0; i < 3; i++)
         tasks[i] = give(g, SAVE, 1);
-    gather_worker_started(g, 1, 1);
+    gather_worker_started(g, 1, 1, 0);
     gather_worker_gone(g, 1, true, 3000);
     uint64_t held[] = {tasks[0].record.ref, tasks[1].record.ref, tasks[2].record.ref,
                        tasks[0].record.ref ^ UINT64_C(1) << 62, /* of another process */

@@ -72,7 +72,7 @@ static void test_a_short_ack_deadline_is_extended_in_time(void **state)
 {
     enum { DEADLINE_MS = 1500 };
     gather_t *g = *state;
-    gather_ack_deadline(g, 0, DEADLINE_MS);
+    gather_leases(g, 0, DEADLINE_MS, 0);
     deliver_from(g, 0, 1, 50, 1, 0);
     deliver_from(g, 1, 2, 50, 1, 0);
     for (int64_t now_ms = DEADLINE_MS / 3; now_ms <= DEADLINE_MS; now_ms += DEADLINE_MS / 3) {
@@ -84,9 +84,56 @@ static void test_a_short_ack_deadline_is_extended_in_time(void **state)
     gather_source_gone(g, 0);
     deliver_from(g, 0, 3, 50, 1, 0);
     assert_true(gather_steps_ms(g, 0) == EVERY_MS);
-    gather_ack_deadline(g, 0, 10 * EVERY_MS);
+    gather_leases(g, 0, 10 * EVERY_MS, 0);
     deliver_from(g, 0, 4, 50, 1, 0);
     assert_true(gather_steps_ms(g, 0) == EVERY_MS);
+}
+
+/* What waits for a worker, or for a store that is away, is not extended until it has lost a lease by the cap.
+ */
+static void test_what_only_waits_goes_back_in_time(void **state)
+{
+    enum { CAP_MS = 5 * EVERY_MS };
+    gather_t *g = *state;
+    gather_leases(g, 0, 10000, CAP_MS);
+    deliver(g, 1, 50, BOTH, 0);
+    deliver(g, 2, 50, 1 << RESTART, 0);
+    gather_task_t save = give(g, SAVE, 1), restart = give(g, RESTART, 2), second = give(g, RESTART, 2);
+    ok(g, 1, &save, 0);
+    gather_step_t step = {0};
+    int64_t now_ms = 0;
+    for (; step.op != OP_RELEASE; now_ms += 50) {
+        /* Away for as long as it takes, and said so again and again. */
+        if (restart.record.ref != 0)
+            assert_int_equal(answer(g, 2, &restart, OUTCOME_BLOCKED, 100, now_ms, true), TAKEN_RETRY);
+        restart.record.ref = 0;
+        while (step.op != OP_RELEASE && gather_steps(g, 0, now_ms, &step, 1) == 1)
+            assert_true(now_ms < CAP_MS);
+        gather_tick(g, now_ms);
+        if (step.op != OP_RELEASE && gather_waiting(g, RESTART) > 0)
+            assert_true(gather_give(g, RESTART, 2, false, now_ms, &restart));
+    }
+    assert_true(now_ms > CAP_MS / 2);
+    assert_int_equal(step.id.seq, 1);
+    assert_int_equal(step.done, 1 << SAVE);
+    assert_int_equal(step.bad, 0);
+    assert_int_equal(step.tries_count, 0);
+    assert_true(gather_settled(g, step.slot, step.lease, true, STEP_RETURNED));
+    /* The other one was at a worker all the time: for it the cap is made. */
+    for (now_ms = CAP_MS; now_ms < 2 * CAP_MS; now_ms += EVERY_MS)
+        while (gather_steps(g, 0, now_ms, &step, 1) == 1)
+            assert_int_equal(step.op, OP_EXTEND);
+    ok(g, 2, &second, now_ms);
+}
+
+/* Half of a cap is looked at within it, however seldom extensions are wanted. */
+static void test_a_short_cap_is_kept(void **state)
+{
+    gather_t *g = *state;
+    gather_leases(g, 0, 10 * EVERY_MS, EVERY_MS);
+    deliver(g, 1, 50, 1 << SAVE, 0);
+    assert_int_equal(one_step(g, 0, EVERY_MS / 4).op, OP_EXTEND);
+    assert_int_equal(one_step(g, 0, EVERY_MS / 2).op, OP_RELEASE);
 }
 
 static void test_extend_all(void **state)
@@ -303,6 +350,8 @@ int main(void)
         TEST(test_extended_in_every_state_of_its_task),
         TEST(test_an_extension_carries_what_is_done),
         TEST(test_a_short_ack_deadline_is_extended_in_time),
+        TEST(test_what_only_waits_goes_back_in_time),
+        TEST(test_a_short_cap_is_kept),
         TEST(test_extend_all),
         TEST(test_not_ours_any_more),
         TEST(test_not_ours_and_nothing_runs),

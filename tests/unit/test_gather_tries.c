@@ -115,12 +115,12 @@ static void test_a_lost_worker_is_named(void **state)
     deliver_tried(g, 1, 50, 1, TRIES - 1, 0);
     gather_worker_joined(g, 1, "web-7:42", NULL, 0, 0);
     give_at(g, SAVE, 1, 10);
-    gather_worker_started(g, 1, 1);
+    gather_worker_started(g, 1, 1, 20);
     gather_worker_gone(g, 1, true, 3010);
     gather_step_t steps[2];
     assert_int_equal(gather_steps(g, 0, 3010, steps, 2), 1);
     assert_int_equal(steps[0].tries_count, 1);
-    expect_try(steps[0].tries, SAVE, TRIES, HOW_LOST, 10, 3000, "web-7:42", "");
+    expect_try(steps[0].tries, SAVE, TRIES, HOW_LOST, 20, 2990, "web-7:42", "");
     assert_memory_equal(steps[0].text.bytes, "the worker was lost: web-7:42", steps[0].text.len);
 }
 

@@ -138,7 +138,7 @@ static void test_done_after_it_went_back(void **state)
     gather_policy_t policy = {.max_tries = 3, .backoff = {60000, 1, 60000}, .limit_hard_ms = 500};
     gather_policy(g, SAVE, &policy);
     deliver(g, 1, 50, 1, 0);
-    gather_task_t save = give(g, SAVE, 1);
+    gather_task_t save = give_and_start(g, SAVE, 1);
     gather_tick(g, 500);
     gather_step_t step = one_step(g, 0, 500);
     assert_int_equal(step.op, OP_RELEASE);

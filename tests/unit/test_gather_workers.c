@@ -5,7 +5,7 @@
 static void lose_all(gather_t *g, uint32_t worker)
 {
     give_all(g, worker);
-    gather_worker_started(g, worker, UINT32_MAX);
+    gather_worker_started(g, worker, UINT32_MAX, 0);
     gather_worker_gone(g, worker, true, 0);
     gather_worker_joined(g, worker, "again", NULL, 0, 0);
 }
@@ -18,8 +18,8 @@ static void test_only_what_was_started_costs_a_try(void **state)
     deliver_many(g, 1, 3);
     for (int i = 0; i < 3; i++)
         give(g, SAVE, 1);
-    gather_worker_started(g, 1, 2);
-    gather_worker_started(g, 1, 1); /* never back */
+    gather_worker_started(g, 1, 2, 0);
+    gather_worker_started(g, 1, 1, 0); /* never back */
     assert_int_equal(gather_worker_gone(g, 1, true, 0), 3);
     assert_int_equal(failures(g, 1), 1);
     assert_int_equal(failures(g, 2), 1);
@@ -49,7 +49,7 @@ static void test_what_could_not_be_sent_is_not_counted_on(void **state)
     /* The worker's second is this one. */
     assert_int_equal(give(g, SAVE, 1).record.id.seq, 2);
     give(g, SAVE, 1);
-    gather_worker_started(g, 1, 2);
+    gather_worker_started(g, 1, 2, 0);
     gather_worker_gone(g, 1, true, 0);
     assert_int_equal(failures(g, 2), 1);
     assert_int_equal(failures(g, 3), 0);
@@ -61,12 +61,12 @@ static void test_what_it_held_counts_as_started(void **state)
     deliver_many(g, 1, 3);
     uint64_t held = give(g, SAVE, 1).record.ref;
     give(g, SAVE, 1);
-    gather_worker_started(g, 1, 2);
+    gather_worker_started(g, 1, 2, 0);
     assert_int_equal(gather_worker_holds(g, 1, &held, 1, 0), 1);
     /* Counted anew from here on. */
     assert_int_equal(give(g, SAVE, 1).record.id.seq, 2);
     assert_int_equal(give(g, SAVE, 1).record.id.seq, 3);
-    gather_worker_started(g, 1, 1);
+    gather_worker_started(g, 1, 1, 0);
     gather_worker_gone(g, 1, true, 0);
     assert_int_equal(failures(g, 1), 1);
     assert_int_equal(failures(g, 2), 1);
@@ -77,7 +77,7 @@ static void test_a_count_from_nowhere(void **state)
 {
     gather_t *g = *state;
     deliver_many(g, 1, 2);
-    gather_worker_started(g, 1, INT64_MAX);
+    gather_worker_started(g, 1, INT64_MAX, 0);
     give(g, SAVE, 1);
     gather_worker_gone(g, 1, true, 0);
     assert_int_equal(failures(g, 1), 0);
@@ -92,7 +92,7 @@ static void test_more_tasks_than_32_bits_count(void **state)
     deliver_many(g, 1, 4);
     for (int i = 0; i < 4; i++)
         give(g, SAVE, 1);
-    gather_worker_started(g, 1, many + 2);
+    gather_worker_started(g, 1, many + 2, 0);
     gather_worker_gone(g, 1, true, 0);
     for (uint64_t seq = 1; seq <= 4; seq++)
         assert_int_equal(failures(g, seq), seq <= 3 ? 1 : 0);
@@ -112,7 +112,7 @@ static void test_suspects_go_out_in_small_groups(void **state)
             while (gather_waiting(g, SAVE) > 0 && workers < 41)
                 give_all(g, 100 + workers++);
             for (uint32_t worker = 100; worker < 100 + workers; worker++) {
-                gather_worker_started(g, worker, UINT32_MAX);
+                gather_worker_started(g, worker, UINT32_MAX, 0);
                 gather_worker_gone(g, worker, true, 0);
                 gather_worker_joined(g, worker, "", NULL, 0, 0);
             }
@@ -158,7 +158,7 @@ static void test_beside_a_suspect_nothing_is_counted(void **state)
         lose_all(g, 1);
     deliver_many(g, 2, 3);
     assert_int_equal(give_all(g, 1), 3);
-    gather_worker_started(g, 1, 3);
+    gather_worker_started(g, 1, 3, 0);
     gather_worker_gone(g, 1, true, 0);
     assert_int_equal(failures(g, 1), 3);
     assert_int_equal(failures(g, 2), 0);
@@ -169,7 +169,7 @@ static void test_beside_a_suspect_nothing_is_counted(void **state)
     gather_ungive(g, suspect.record.ref);
     give(g, SAVE, 2); /* the suspect is out elsewhere */
     assert_int_equal(give(g, SAVE, 1).record.id.seq, 2);
-    gather_worker_started(g, 1, 1);
+    gather_worker_started(g, 1, 1, 0);
     gather_worker_gone(g, 2, false, 0);
     gather_worker_joined(g, 2, "", NULL, 0, 0);
     assert_int_equal(give(g, SAVE, 1).record.id.seq, 1);
@@ -192,7 +192,7 @@ static void test_poison_beside_suspects(void **state)
         bool kills_it = false;
         while (gather_give(g, SAVE, 1, false, 0, &tasks[n]))
             kills_it |= tasks[n++].record.id.seq == 41;
-        gather_worker_started(g, 1, UINT32_MAX);
+        gather_worker_started(g, 1, UINT32_MAX, 0);
         for (uint32_t i = 0; i < n && !kills_it; i++)
             ok(g, 1, &tasks[i], 0);
         if (kills_it) {
@@ -222,7 +222,7 @@ static void test_poison_dies_and_its_neighbours_do_not(void **state)
                 poison = n;
             n++;
         }
-        gather_worker_started(g, 1, n);
+        gather_worker_started(g, 1, n, 0);
         if (poison != UINT32_MAX) {
             gather_worker_gone(g, 1, true, 0);
             gather_worker_joined(g, 1, "", NULL, 0, 0);

@@ -235,6 +235,7 @@ static void welcome_comes_back(void **state)
     const welcome_t w = {.version = 1,
                          .session = CODEC_INT_MAX,
                          .ack_deadline_ms = DURATION_MS_MAX,
+                         .lease_cap_ms = DURATION_MS_MAX - 1,
                          .legs_count = 8,
                          .legs = {"a", "b", "c", "d", "e", "f", "g", "a1234567890123456789012345678901"},
                          .asked = 0xff};
@@ -244,6 +245,7 @@ static void welcome_comes_back(void **state)
     assert_int_equal(got.version, 1);
     assert_true(got.session == CODEC_INT_MAX);
     assert_int_equal(got.ack_deadline_ms, DURATION_MS_MAX);
+    assert_int_equal(got.lease_cap_ms, DURATION_MS_MAX - 1);
     assert_int_equal(got.legs_count, 8);
     assert_int_equal(got.asked, 0xff);
     for (int i = 0; i < 8; i++) {
@@ -254,18 +256,19 @@ static void welcome_comes_back(void **state)
 static void welcome_out_of_its_ranges(void **state)
 {
     (void)state;
-    expect_only(welcome, "[2,1,900,10000,[\"save\",\"restart\"],2]", 0);
-    expect(welcome, "[2,0,1,0,[],0]", 0);
-    expect(welcome, "[2,1,900,0,[\"save\",\"restart\"],3]", 0);
-    refuse(welcome, "[2,1,900,0,[\"save\",\"restart\"],4]");
-    refuse(welcome, "[2,1,900,0,[],1]");
-    refuse(welcome, "[2,1,0,10000,[],0]");
-    refuse(welcome, "[2,1,900,86400001,[],0]");
-    refuse(welcome, "[2,1,900,0,[\"\"],0]");
-    refuse(welcome, "[2,1,900,0,[\"Save\"],0]");
-    refuse(welcome, "[2,1,900,0,[\"1save\"],0]");
-    refuse(welcome, "[2,1,900,0,[\"save\",\"restart\",\"save\"],0]");
-    refuse(welcome, "[2,1,900,0,[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"],0]");
+    expect_only(welcome, "[2,1,900,10000,3600000,[\"save\",\"restart\"],2]", 0);
+    expect(welcome, "[2,0,1,0,0,[],0]", 0);
+    expect(welcome, "[2,1,900,0,0,[\"save\",\"restart\"],3]", 0);
+    refuse(welcome, "[2,1,900,0,0,[\"save\",\"restart\"],4]");
+    refuse(welcome, "[2,1,900,0,0,[],1]");
+    refuse(welcome, "[2,1,0,10000,0,[],0]");
+    refuse(welcome, "[2,1,900,86400001,0,[],0]");
+    refuse(welcome, "[2,1,900,0,86400001,[],0]");
+    refuse(welcome, "[2,1,900,0,0,[\"\"],0]");
+    refuse(welcome, "[2,1,900,0,0,[\"Save\"],0]");
+    refuse(welcome, "[2,1,900,0,0,[\"1save\"],0]");
+    refuse(welcome, "[2,1,900,0,0,[\"save\",\"restart\",\"save\"],0]");
+    refuse(welcome, "[2,1,900,0,0,[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"],0]");
 }
 
 /* --- the small ones --- */
