@@ -29,7 +29,10 @@ enum {
     ANSWER_SMALL_BYTES = 4096,
     HANDSHAKE_MS = 3000,
     RECONNECT_MS = 100,
-    RECONNECT_MS_MAX = 5000,
+    RECONNECT_MS_MAX = 2000,
+    /* The kernel asks an address that does not answer after 1, 3, 7, 15, 31 s: a host that was cut off would be
+       found only after about as long again. */
+    CONNECT_MS = 2000,
     /* A connection that acknowledges nothing for so long is given up: the kernel would try for 15 minutes. */
     UNACKNOWLEDGED_MS = 5000,
     KEEPALIVE_IDLE_S = 10,
@@ -102,6 +105,7 @@ static int set_options(void *socket, bool router, int unsent_max)
         {ZMQ_SNDHWM, unsent_max},
         {ZMQ_RCVHWM, router ? UNREAD_FRAMES_MAX : HIGH_WATER_FRAMES},
         {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
+        {ZMQ_CONNECT_TIMEOUT, CONNECT_MS},
         {ZMQ_RECONNECT_IVL, RECONNECT_MS},
         {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX},
         {ZMQ_TCP_MAXRT, UNACKNOWLEDGED_MS},
