@@ -108,7 +108,8 @@ static unsigned free_port(void)
     return 0;
 }
 
-static rig_endpoint_t *endpoint(rig_t *rig, const char *name)
+/* Without an endpoint ("") when nobody has asked for it yet. */
+static rig_endpoint_t *entry(rig_t *rig, const char *name)
 {
     for (size_t i = 0; i < rig->endpoints_count; i++)
         if (strcmp(rig->endpoints[i].name, name) == 0)
@@ -116,6 +117,15 @@ static rig_endpoint_t *endpoint(rig_t *rig, const char *name)
     assert_true(rig->endpoints_count < RIG_ENDPOINTS_MAX);
     rig_endpoint_t *e = &rig->endpoints[rig->endpoints_count++];
     snprintf(e->name, sizeof e->name, "%s", name);
+    return e;
+}
+
+static rig_endpoint_t *endpoint(rig_t *rig, const char *name)
+{
+    rig_endpoint_t *e = entry(rig, name);
+
+    if (e->endpoint[0] != '\0')
+        return e;
     if (strcmp(rig->transport, "tcp") == 0)
         snprintf(e->endpoint, sizeof e->endpoint, "tcp://127.0.0.1:%u", free_port());
     else
@@ -128,9 +138,14 @@ const char *rig_endpoint(rig_t *rig, const char *name)
     return endpoint(rig, name)->endpoint;
 }
 
+void rig_place(rig_t *rig, const char *name, const char *text)
+{
+    snprintf(entry(rig, name)->endpoint, RIG_ENDPOINT_MAX, "%s", text);
+}
+
 void rig_detour(rig_t *rig, const char *name, const char *by)
 {
-    snprintf(endpoint(rig, name)->detour, RIG_ENDPOINT_MAX, "%s", by);
+    snprintf(entry(rig, name)->detour, RIG_ENDPOINT_MAX, "%s", by);
 }
 
 const char *rig_way_to(rig_t *rig, const char *name)

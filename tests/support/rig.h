@@ -59,6 +59,8 @@ void rig_passed(rig_t *rig);
 
 /* An endpoint by name: the same one each time, so that a program can come back where it was. */
 const char *rig_endpoint(rig_t *rig, const char *name);
+/* It is this one from now on: for what does not lie on the loopback. */
+void rig_place(rig_t *rig, const char *name, const char *text);
 /* Whoever connects to `name` from now on is given `by` instead; who binds is not. */
 void rig_detour(rig_t *rig, const char *name, const char *by);
 /* Where to connect for what is bound at rig_endpoint(). */
