@@ -321,9 +321,13 @@ static void test_a_redriven_letter_goes_out_again(void **state)
     process_start(w.publisher);
     assert_int_equal(ask(&w, ACT_REDRIVE, "", "", MANY), 0);
     assert_int_equal(w.buried.count, 2);
-    fake_take(&w.consumer, w.d, 3);
-    for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(fake_step(&w.consumer, &w.d[i], BOTH, 0, OP_NONE, 0), STEP_DONE);
+    /* The first may have been out when it was killed, and comes an ack deadline later: the others are not
+     * kept for so long, or they would come again. */
+    for (unsigned taken = 0, n = 2; taken < 3; taken += n, n = 1) {
+        fake_take(&w.consumer, w.d, n);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(fake_step(&w.consumer, &w.d[i], BOTH, 0, OP_NONE, 0), STEP_DONE);
+    }
     assert_int_equal(status_number(rig, "clients-0", STATUS_BACKLOG), 0);
     assert_int_equal(status_number(rig, "clients-0", STATUS_DEAD), 0);
     rig_passed(rig);
