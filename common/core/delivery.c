@@ -182,21 +182,26 @@ uint32_t delivery_credit(const delivery_t *d, uint16_t session)
     return s->is_open && s->window > outstanding ? s->window - outstanding : 0;
 }
 
-static bool has_suspects(const session_t *s)
+/* What the loss of a session makes those of its messages suspected for that are no suspects: as one lost
+ * lease beside suspects, and at once as those when the suspects have few leases left to lose: a poison would
+ * be beside them again the next time, and they would die of it. 0: it has no suspects, and every lease
+ * counts. */
+static uint8_t spares(const session_t *s)
 {
-    uint32_t n = 0;
-    for (unsigned level = 0; level < SUSPECT_LEVELS; level++) {
-        n += s->suspects[level];
+    for (unsigned level = SUSPECT_LEVELS - 1; level > 0; level--) {
+        if (s->suspects[level] > 0) {
+            return SUSPECT_LOSSES;
+        }
     }
-    return n > 0;
+    return s->suspects[0] > 0;
 }
 
-static void orphan_all(delivery_t *d, const session_t *s, const fifo_t *list, bool spares)
+static void orphan_all(delivery_t *d, const session_t *s, const fifo_t *list, uint8_t spared)
 {
     while (list->first != FIFO_NONE) {
         uint32_t slot = list->first;
-        bool spared = spares && suspect_level(&d->entries[slot]) == SUSPECT_LEVELS;
-        d->orphans[slot] = (orphan_t){.who = s->who, .spared = spared};
+        bool suspect = suspect_level(&d->entries[slot]) < SUSPECT_LEVELS;
+        d->orphans[slot] = (orphan_t){.who = s->who, .spared = suspect ? 0 : spared};
         table_assign(d, slot, DELIVERY_NO_SESSION);
     }
 }
@@ -207,9 +212,9 @@ void delivery_session_drop(delivery_t *d, uint16_t session)
     if (!s->is_open) {
         return;
     }
-    bool spares = has_suspects(s);
-    orphan_all(d, s, &s->first, spares);
-    orphan_all(d, s, &s->timed, spares);
+    uint8_t spared = spares(s);
+    orphan_all(d, s, &s->first, spared);
+    orphan_all(d, s, &s->timed, spared);
     d->open[s->place] = d->open[--d->open_count];
     d->sessions[d->open[s->place]].place = s->place;
     *s = (session_t){0};

@@ -22,7 +22,8 @@
  * them out at a time, fewer the more they have lost, and of one level only, the highest that waits first: so
  * what dies with a suspect is at most its equals, and what is left alone with it are messages that are none.
  * When a session is dropped that has suspects out, only their leases count as lost; the others count for
- * suspicion alone, so that a poison among them is a suspect itself after two.
+ * suspicion alone, so that a poison among them is a suspect itself after two, or after one beside suspects
+ * that have lost three or more.
  *
  * Ownership: bodies are copied in; items point to them until delivery_sent() or delivery_untake(). */
 #ifndef MANDRILL_DELIVERY_H
@@ -41,7 +42,7 @@ typedef struct {
     size_t ready_bytes_max; /* the same for their bodies, rounded up as memory is */
     int64_t ack_deadline_ms;
     int64_t lease_cap_ms;    /* total extension of one delivery */
-    uint32_t max_deliveries; /* lost leases before a message is dead */
+    uint32_t max_deliveries; /* with so many lost leases a message is dead; at least 1 */
     uint32_t parked_max;     /* that wait for longer than PARKED_SHORT_MS; 0: as many as there are */
 } delivery_limits_t;
 
@@ -121,7 +122,7 @@ typedef struct delivery delivery_t;
 
 delivery_t *delivery_new(const delivery_limits_t *limits, uint32_t epoch);
 void delivery_destroy(delivery_t **d);
-/* From now on, also for what is there: a message that has lost more leases than may be dies with the next. */
+/* From now on, also for what is there: a message that has lost so many leases already dies with the next. */
 void delivery_limits(delivery_t *d, int64_t lease_cap_ms, uint32_t max_deliveries);
 
 /* How many more messages may be added with a body now. A sixteenth of the table is left out of it: room for

@@ -28,7 +28,7 @@ typedef enum {
 /* Of a lease whose session was dropped. */
 typedef struct {
     uint32_t who;
-    bool spared; /* does not count when it is lost */
+    uint8_t spared; /* 0: it counts when it is lost; else for suspicion alone, as so many lost leases */
 } orphan_t;
 
 /* 64 bytes; links and heap add 24. */
@@ -45,7 +45,7 @@ typedef struct {
     uint16_t session; /* who holds it: LEASED, or LIMBO that a HELLO has claimed; else DELIVERY_NO_SESSION */
     uint8_t legs, done, bad;
     uint8_t state;
-    uint8_t spared;    /* leases that were lost and not counted */
+    uint8_t spared;    /* what leases that were lost and not counted make it suspected for */
     bool timed : 1;    /* the lease's deadline is in the heap, not in the order of `first` */
     bool returned : 1; /* it has been out, or waited: it goes out before those that have not */
 } entry_t;

@@ -78,7 +78,8 @@ static void note_legs(delivery_t *d, uint32_t slot, uint8_t done, uint8_t bad, i
     }
 }
 
-/* The lease ends with the commit: RETURNED after the delay, or DEAD when too many were lost. */
+/* The lease ends with the commit: RETURNED after the delay, or DEAD when that was the last that it may lose.
+ */
 static step_code_t give_back(delivery_t *d, uint32_t slot, lease_end_t end, uint32_t ref, int64_t wait_ms)
 {
     uint32_t place = stage(d, slot);
@@ -87,7 +88,7 @@ static step_code_t give_back(delivery_t *d, uint32_t slot, lease_end_t end, uint
     c->lease_end = end;
     c->ref = ref;
     c->deliveries += counts;
-    if (counts && c->deliveries > d->limits.max_deliveries) {
+    if (counts && c->deliveries >= d->limits.max_deliveries) {
         set_fate(d, place, FATE_BURY);
         c->exhausted = true;
         return STEP_DEAD;
@@ -212,7 +213,7 @@ static void expire(delivery_t *d, uint32_t slot)
         table_release(d, slot);
         return;
     }
-    bool spared = e->session == DELIVERY_NO_SESSION && d->orphans[slot].spared;
+    bool spared = e->session == DELIVERY_NO_SESSION && d->orphans[slot].spared > 0;
     give_back(d, slot, spared ? LEASE_SPARED : LEASE_LOST, 0, 0);
     d->stages[stage(d, slot)].expired = true;
 }
@@ -274,7 +275,7 @@ static void give_back_now(delivery_t *d, uint32_t slot, const delivery_change_t 
         return;
     }
     uint8_t spared = d->entries[slot].spared;
-    spared += c->lease_end == LEASE_SPARED && spared < UINT8_MAX;
+    spared += c->lease_end == LEASE_SPARED ? d->orphans[slot].spared : 0;
     table_return(d, slot, c->deliveries, spared, c->wait_ms > 0 ? now_ms + c->wait_ms : 0);
 }
 

@@ -109,7 +109,7 @@ static void test_poison_for_a_consumer(void **state)
         assert_true(test_now_ms() < until_ms);
     }
     assert_int_equal(settled, 2 * NEIGHBOURS);
-    /* One more than it may lose, as often as it was given; the last of them saw the end. */
+    /* As many as it may lose; the last of them saw the end. */
     assert_in_range(deaths, DELIVERIES_MAX + 1, 4 * DELIVERIES_MAX);
     assert_lives_on(rig);
     rig_passed(rig);

@@ -89,7 +89,7 @@ static void test_a_dead_letter_whose_legs_are_done_after_all_is_done(void **stat
     fake_t f;
     delivery_record_t first, second;
 
-    given(rig, &f, &first, 1, ARGS("--ack-deadline", "1s", "--max-deliveries", "1"));
+    given(rig, &f, &first, 1, ARGS("--ack-deadline", "1s", "--max-deliveries", "2"));
     fake_take(&f, &second, 1);
     WAIT(status_number(rig, "clients-0", STATUS_DEAD) == 1);
     assert_int_equal(fake_step(&f, &second, SAVE, 0, OP_NONE, 0), STEP_STALE);

@@ -83,7 +83,7 @@ static void check_done_legs(const message_t *m, uint8_t done, const char *what)
 static void check_bury(const message_t *m, const disk_row_t *row, const delivery_change_t *c)
 {
     if (c->exhausted) {
-        if (c->deliveries <= world.plan.delivery.max_deliveries)
+        if (c->deliveries < world.plan.delivery.max_deliveries)
             broken("dead", "%s dies of %u lost leases", id_text(m->id), c->deliveries);
         return;
     }
@@ -144,6 +144,8 @@ void check_change(uint32_t publisher, const disk_row_t *row, const delivery_chan
     case CHANGE_MARK:
         if (c->done == row->legs)
             broken("settled", "%s has every leg done, and stays", id_text(m->id));
+        if (c->deliveries > row->deliveries && c->deliveries >= world.plan.delivery.max_deliveries)
+            broken("dead", "%s lives on after %u lost leases", id_text(m->id), c->deliveries);
         break;
     }
 }

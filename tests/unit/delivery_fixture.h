@@ -16,7 +16,7 @@ enum {
     EPOCH = 3,
     ACK_MS = 10000,
     CAP_MS = 25000,
-    DELIVERIES_MAX = 2,
+    DELIVERIES_MAX = 3,
     SAVE = 1,
     RESTART = 2,
     BOTH = 3,

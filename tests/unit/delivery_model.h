@@ -19,8 +19,9 @@ typedef struct {
     uint8_t legs;
     delivery_change_t now, then; /* `then` and `end` only while staged */
     end_t end;
-    bool staged, expired, body, returned, spared;
-    uint32_t spares; /* leases lost and not counted */
+    bool staged, expired, body, returned;
+    uint32_t spared; /* of a lease without a session: what its loss is in place of a count */
+    uint32_t spares; /* the sum of these */
     uint32_t who;    /* of a lease without a session */
     uint64_t token;
     uint64_t order; /* of READY ones that were never out */
@@ -174,8 +175,9 @@ static inline step_code_t model_back(message_t *x, lease_end_t lease_end, uint32
     delivery_change_t *then = begin(x);
     then->lease_end = lease_end;
     then->ref = ref;
-    then->deliveries += lease_end == LEASE_LOST || lease_end == LEASE_NACKED || lease_end == LEASE_CAPPED;
-    then->exhausted = then->deliveries > MODEL_DELIVERIES;
+    bool counts = lease_end == LEASE_LOST || lease_end == LEASE_NACKED || lease_end == LEASE_CAPPED;
+    then->deliveries += counts;
+    then->exhausted = counts && then->deliveries >= MODEL_DELIVERIES;
     then->wait_ms = then->exhausted ? 0 : wait_ms;
     x->end = then->exhausted ? BURY : RETURN;
     return then->exhausted ? STEP_DEAD : STEP_RETURNED;
@@ -205,7 +207,7 @@ static inline step_code_t model_step(model_t *m, message_t *x, uint16_t session,
         x->kind = LEASED;
         x->token = s->token;
         x->given_ms = x->due_ms - ACK_MS;
-        x->spared = false;
+        x->spared = 0;
         x->who = 0;
     }
     if (x->kind != LEASED || x->token != s->token || (x->staged && x->end != KEEP)) {

@@ -101,7 +101,7 @@ static void test_other_limits_count_for_what_is_there(void **state)
     (void)state;
     uint64_t token;
     delivery_t *d = with_lease(&token);
-    delivery_limits(d, CAP_MS, 1);
+    delivery_limits(d, CAP_MS, 2);
     assert_int_equal(delivery_expire(d, ACK_MS, 10), 1);
     expect_change(d, 1, CHANGE_MARK, 0, 0, 1, 0, false);
     commit(d, ACK_MS);
@@ -125,7 +125,7 @@ static void test_a_release_kills_nothing(void **state)
     assert_int_equal(delivery_expire(d, ACK_MS, 10), 1);
     commit(d, ACK_MS);
     token = lease_one(d, 0, 1, ACK_MS);
-    delivery_limits(d, CAP_MS, 0);
+    delivery_limits(d, CAP_MS, 1);
     assert_int_equal(step(d, 0, 1, token, 0, 0, OP_RELEASE, 100, ACK_MS), STEP_RETURNED);
     expect_change(d, 1, CHANGE_MARK, 0, 0, 1, 100, false);
     delivery_destroy(&d);
@@ -137,7 +137,7 @@ static void test_lost_leases_run_out(void **state)
     uint64_t token;
     delivery_t *d = with_lease(&token);
     int64_t now_ms = 0;
-    for (uint32_t lost = 1; lost <= DELIVERIES_MAX; lost++) {
+    for (uint32_t lost = 1; lost < DELIVERIES_MAX; lost++) {
         now_ms += ACK_MS;
         assert_true(delivery_next_ms(d) == now_ms);
         assert_int_equal(delivery_expire(d, now_ms - 1, 10), 0);
@@ -154,10 +154,10 @@ static void test_lost_leases_run_out(void **state)
     }
     now_ms += ACK_MS;
     assert_int_equal(delivery_expire(d, now_ms, 10), 1);
-    expect_change(d, 1, CHANGE_BURY, 0, 0, DELIVERIES_MAX + 1, 0, true);
+    expect_change(d, 1, CHANGE_BURY, 0, 0, DELIVERIES_MAX, 0, true);
     /* Legs go on counting for what is about to be dead, and all of them end it otherwise. */
     assert_int_equal(done(d, 1, token, SAVE), STEP_STALE);
-    expect_change(d, 1, CHANGE_BURY, SAVE, 0, DELIVERIES_MAX + 1, 0, true);
+    expect_change(d, 1, CHANGE_BURY, SAVE, 0, DELIVERIES_MAX, 0, true);
     assert_int_equal(done(d, 1, token, RESTART), STEP_DONE);
     assert_int_equal(only_change(d).kind, CHANGE_DELETE);
     delivery_rollback(d);
@@ -166,7 +166,7 @@ static void test_lost_leases_run_out(void **state)
     assert_false(delivery_has(d, ID(1)));
     delivery_gauges_t g;
     delivery_gauges(d, &g);
-    assert_int_equal(g.expired, DELIVERIES_MAX + 1); /* the one that was rolled back did not happen */
+    assert_int_equal(g.expired, DELIVERIES_MAX); /* the one that was rolled back did not happen */
     delivery_destroy(&d);
 }
 
@@ -175,7 +175,7 @@ static void test_nacks_exhaust(void **state)
     (void)state;
     uint64_t token;
     delivery_t *d = with_lease(&token);
-    for (uint32_t i = 0; i < DELIVERIES_MAX; i++) {
+    for (uint32_t i = 1; i < DELIVERIES_MAX; i++) {
         assert_int_equal(step(d, 0, 1, token, 0, 0, OP_NACK, 0, 0), STEP_RETURNED);
         commit(d, 0);
         token = lease_one(d, 0, 1, 0);
@@ -184,7 +184,7 @@ static void test_nacks_exhaust(void **state)
     commit(d, 0);
     token = lease_one(d, 0, 1, 0);
     assert_int_equal(step(d, 0, 1, token, SAVE, 0, OP_NACK, 50, 0), STEP_DEAD);
-    expect_change(d, 1, CHANGE_BURY, SAVE, 0, DELIVERIES_MAX + 1, 0, true);
+    expect_change(d, 1, CHANGE_BURY, SAVE, 0, DELIVERIES_MAX, 0, true);
     commit(d, 0);
     assert_false(delivery_has(d, ID(1)));
     assert_int_equal(delivery_outstanding(d, 0), 0);

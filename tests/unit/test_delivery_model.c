@@ -290,7 +290,7 @@ static void op_expire(model_t *m)
             continue;
         }
         if (x->kind == LEASED) {
-            bool spared = x->session == DELIVERY_NO_SESSION && x->spared;
+            bool spared = x->session == DELIVERY_NO_SESSION && x->spared > 0;
             model_back(x, spared ? LEASE_SPARED : LEASE_LOST, 0, 0);
             x->expired = true;
             expected++;
@@ -313,7 +313,7 @@ static void model_commit(model_t *m, message_t *x)
         x->kind = GONE;
         m->left++;
     } else if (x->end == RETURN) {
-        x->spares += x->then.lease_end == LEASE_SPARED;
+        x->spares += x->then.lease_end == LEASE_SPARED ? x->spared : 0;
         x->due_ms = m->now_ms + x->then.wait_ms;
         end_lease(x, x->then.wait_ms > 0 ? PARKED : READY);
     }
@@ -369,9 +369,9 @@ static void op_session(model_t *m)
 {
     uint16_t session = draw(m, SESSIONS);
     if (m->open[session] && draw(m, 2) == 0) {
-        bool spares = false;
-        for (unsigned level = 0; level < SUSPECT_LEVELS; level++) {
-            spares |= suspects_out(m, session, level) > 0;
+        uint32_t spares = suspects_out(m, session, 0) > 0;
+        for (unsigned level = 1; level < SUSPECT_LEVELS; level++) {
+            spares = suspects_out(m, session, level) > 0 ? 2 : spares;
         }
         delivery_session_drop(m->d, session);
         m->open[session] = false;
@@ -379,7 +379,7 @@ static void op_session(model_t *m)
             message_t *x = &m->messages[seq];
             if (x->kind != GONE && x->session == session) {
                 x->session = DELIVERY_NO_SESSION;
-                x->spared = spares && level_of(x) == SUSPECT_LEVELS;
+                x->spared = level_of(x) == SUSPECT_LEVELS ? spares : 0;
                 x->who = m->who[session];
             }
         }

@@ -21,7 +21,7 @@ static int setup(void **state)
         return -1;
     world_t *w = *state;
     close_world(w, true);
-    w->limits.max_deliveries = 1;
+    w->limits.max_deliveries = 2;
     w->limits.ready_max = 1024;
     w->limits.ready_bytes_max = 64 << 20;
     open_world(w);
