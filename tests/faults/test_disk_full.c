@@ -4,60 +4,101 @@
 #include "tests/support/fake.h"
 #include "tests/support/trial.h"
 
-#include <signal.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    SAVE = 1,
-    RESTART = 2,
-    SESSION = 4711,
-    BATCH = 1000,
-    BATCHES_MAX = 1000,
-    LEASE_MS = 2000,
-    FURTHER = 100
-};
+enum { SESSION = 4711, BATCH = 1000, BATCHES_MAX = 1000, LEASE_MS = 2000, FURTHER = 100 };
 
-/* PUBLISH after PUBLISH until one is refused; how many were stored. */
-static unsigned publish_until_full(fake_t *client, uint64_t *number)
+/* A client that keeps a journal of what it was told, for the checker. What is refused was not asked for: it
+ * must not appear. */
+typedef struct {
+    fake_t peer;
+    uint64_t number;
+    unsigned stored;
+    FILE *journal, *requests;
+    char journal_path[TEST_PATH_MAX], requests_path[TEST_PATH_MAX];
+} client_t;
+
+static void open_client(client_t *c, rig_t *rig)
 {
-    unsigned stored = 0;
-
-    for (unsigned i = 0; i < BATCHES_MAX; i++) {
-        fake_publish(client, SESSION, *number, "web", BATCH);
-        int command = fake_recv_any(client, WAIT_MS);
-        if (command == CMD_CONFIRM) {
-            stored += BATCH;
-            ++*number;
-            continue;
-        }
-        peer_error_t e;
-        assert_int_equal(command, CMD_ERROR);
-        assert_int_equal(decode_error(client->room->frame, client->len, &e), 0);
-        assert_int_equal(e.code, ERR_FULL);
-        return stored;
-    }
-    fail_msg("it is never full");
-    return 0;
+    *c = (client_t){.number = 1};
+    fake_raw(&c->peer, rig, rig_endpoint(rig, "clients-0"));
+    c->journal = fopen(rig_path(rig, "journal", c->journal_path), "w");
+    c->requests = fopen(rig_path(rig, "requests", c->requests_path), "w");
+    assert_true(c->journal != NULL && c->requests != NULL);
 }
 
-static bool takes(fake_t *client, uint64_t *number)
+/* What CONFIRM says about "<prefix>-0" ... */
+static void note_confirm(client_t *c, const char *prefix, unsigned n)
 {
-    fake_publish(client, SESSION, *number, "more", 1);
-    int command = fake_recv_any(client, WAIT_MS);
-    assert_true(command == CMD_CONFIRM || command == CMD_ERROR);
-    *number += command == CMD_CONFIRM;
-    return command == CMD_CONFIRM;
+    confirm_t confirm;
+    static refusal_t refusals[RECORDS_MAX];
+
+    assert_int_equal(decode_confirm(c->peer.room->frame, c->peer.len, &confirm, refusals), 0);
+    assert_int_equal(confirm.stored, n);
+    for (unsigned i = 0; i < n; i++) {
+        fprintf(c->journal, "%016" PRIx64 "-%" PRIu64 " %s-%u\n", confirm.first.stream, confirm.first.seq + i,
+                prefix, i);
+        fprintf(c->requests, "%s-%u\n", prefix, i);
+    }
+    c->number++;
+    c->stored += n;
+}
+
+/* Whether it was confirmed; else it was refused because the outbox is full. */
+static bool publish(client_t *c, const char *prefix, unsigned n)
+{
+    peer_error_t e;
+
+    fake_publish(&c->peer, SESSION, c->number, prefix, n);
+    int command = fake_recv_any(&c->peer, WAIT_MS);
+    if (command == CMD_CONFIRM) {
+        note_confirm(c, prefix, n);
+        return true;
+    }
+    assert_int_equal(command, CMD_ERROR);
+    assert_int_equal(decode_error(c->peer.room->frame, c->peer.len, &e), 0);
+    assert_int_equal(e.code, ERR_FULL);
+    return false;
+}
+
+/* PUBLISH after PUBLISH until one is refused. */
+static void publish_until_full(client_t *c)
+{
+    for (unsigned i = 0; i < BATCHES_MAX; i++)
+        if (!publish(c, "web", BATCH))
+            return;
+    fail_msg("it is never full");
+}
+
+/* All that was confirmed has been saved, once, and nothing else. */
+static void judge(rig_t *rig, client_t *c, const char *fault, unsigned cycles)
+{
+    figures_t *f = rig_alloc(rig, sizeof *f);
+    char row[128];
+
+    assert_int_equal(fclose(c->journal), 0);
+    assert_int_equal(fclose(c->requests), 0);
+    checked_t verdict = check_saved(rig, 0, c->journal_path, c->requests_path);
+    memset(f, 0, sizeof *f);
+    f->cycles = cycles;
+    f->messages = c->stored;
+    figures_judged(f, &verdict);
+    snprintf(row, sizeof row, "%s, %s", fault, rig->transport);
+    figures_row(row, f);
+    assert_judged(&verdict);
+    assert_int_equal(verdict.confirmed, c->stored);
 }
 
 /* The restart worker of a pipeline that has done everything. */
 static process_t *finish(rig_t *rig)
 {
     start_consumer(rig, 0, 1, NO_ARGS);
-    start_save(rig, 0, 1, NO_ARGS);
-    process_t *restart = start_restart(rig, 0, 1, ARGS("--simulate", "0..0"));
+    start_save(rig, 0, 1, ARGS("--log-messages"));
+    process_t *restart = start_restart(rig, 0, 1, ARGS("--simulate", "0..0", "--log-messages"));
     WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
     return restart;
 }
@@ -65,21 +106,20 @@ static process_t *finish(rig_t *rig)
 static void test_outbox_max(void **state)
 {
     rig_t *rig = *state;
-    fake_t client;
-    uint64_t number = 1;
+    client_t c;
 
     start_publisher(rig, 0, ARGS("--outbox-max", "2M"));
-    fake_raw(&client, rig, rig_endpoint(rig, "clients-0"));
-    unsigned stored = publish_until_full(&client, &number);
-    assert_true(stored > 0);
-    assert_int_equal(status_number(rig, "clients-0", STATUS_BACKLOG), stored);
+    open_client(&c, rig);
+    publish_until_full(&c);
+    assert_true(c.stored > 0);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_BACKLOG), c.stored);
     assert_int_equal(status_number(rig, "clients-0", "outbox_full"), 1);
     assert_true(status_number(rig, "clients-0", "refused.full") > 0);
     finish(rig);
-    WAIT(takes(&client, &number));
+    WAIT(publish(&c, "more", 1));
     assert_int_equal(status_number(rig, "clients-0", "outbox_full"), 0);
     WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
-    assert_int_equal(saved(rig, 0), stored + 1);
+    judge(rig, &c, "outbox full by --outbox-max", 1);
     rig_passed(rig);
 }
 
@@ -88,13 +128,13 @@ typedef struct {
     const char *mount; /* a shell's words; $DISK is the folder */
 } small_disk_t;
 
-static const small_disk_t TMPFS = {"tmpfs of 20 MB", "mount -t tmpfs -o size=20m tmpfs $DISK"};
+static const small_disk_t TMPFS = {"a tmpfs of 20 MB", "mount -t tmpfs -o size=20m tmpfs $DISK"};
 static const small_disk_t EXT4 = {
-    "ext4 of 26 MB",
+    "an ext4 of 26 MB",
     "truncate -s 26M $DISK.image && mkfs.ext4 -q $DISK.image && mount -o loop $DISK.image $DISK"};
 /* A quarter of it is taken up by a file that a test may remove. */
 static const small_disk_t TINY = {
-    "tmpfs of 1 MB", "mount -t tmpfs -o size=1m tmpfs $DISK && head -c 262144 /dev/zero >$DISK/ballast"};
+    "a tmpfs of 1 MB", "mount -t tmpfs -o size=1m tmpfs $DISK && head -c 262144 /dev/zero >$DISK/ballast"};
 
 /* A program in a mount namespace of its own, where `file` of its arguments lies on a small disk: a script, in
  * a buffer of TEST_PATH_MAX. Skips the test where that is not allowed, and says so. */
@@ -123,7 +163,7 @@ static const char *on_a_small_disk(rig_t *rig, const small_disk_t *disk, const c
     assert_int_equal(chmod(script, 0700), 0);
     if (RUN(rig, "allowed", script, NULL) != 0) {
         rig_passed(rig);
-        print_message("SKIPPED: no %s can be mounted here (that needs root, and for ext4 a loop device)\n",
+        print_message("SKIPPED: %s can't be mounted here (that needs root, and for ext4 a loop device)\n",
                       disk->name);
         skip();
     }
@@ -132,38 +172,31 @@ static const char *on_a_small_disk(rig_t *rig, const small_disk_t *disk, const c
 
 static void fill_outbox(rig_t *rig, const small_disk_t *disk)
 {
-    char script[TEST_PATH_MAX], row[128];
-    fake_t client;
-    uint64_t number = 1;
-    figures_t *f = rig_alloc(rig, sizeof *f);
+    char script[TEST_PATH_MAX], fault[96];
+    client_t c;
 
     process_t *publisher = start_publisher_as(
         rig, 0, on_a_small_disk(rig, disk, "mandrill-publisher", "outbox-0.db", script), NO_ARGS);
-    fake_raw(&client, rig, rig_endpoint(rig, "clients-0"));
-    unsigned stored = publish_until_full(&client, &number);
-    assert_true(stored > 0);
-    assert_int_equal(status_number(rig, "clients-0", STATUS_BACKLOG), stored);
+    open_client(&c, rig);
+    publish_until_full(&c);
+    assert_true(c.stored > 0);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_BACKLOG), c.stored);
     /* Again and again, with what little is left. */
     for (unsigned i = 0; i < 20; i++)
-        stored += takes(&client, &number);
-    stored += publish_until_full(&client, &number);
+        publish(&c, "more", 1);
+    publish_until_full(&c);
     process_t *restart = finish(rig);
-    assert_int_equal(saved(rig, 0), stored);
-    WAIT(takes(&client, &number));
-    stored++;
+    assert_int_equal(saved(rig, 0), c.stored);
+    WAIT(publish(&c, "more", 1));
     /* And a second time, with a file that has grown to what the disk allows. */
     assert_int_equal(process_stop(restart), 0);
-    stored += publish_until_full(&client, &number);
+    publish_until_full(&c);
     process_start(restart);
     WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
-    assert_int_equal(saved(rig, 0), stored);
+    snprintf(fault, sizeof fault, "outbox fills %s", disk->name);
+    judge(rig, &c, fault, 2);
     assert_int_equal(process_stop(publisher), 0);
     assert_int_equal(publisher->starts, 1);
-    memset(f, 0, sizeof *f);
-    f->cycles = 2;
-    f->messages = f->confirmed = stored;
-    snprintf(row, sizeof row, "outbox fills a %s, %s", disk->name, rig->transport);
-    figures_row(row, f);
     rig_passed(rig);
 }
 

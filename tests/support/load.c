@@ -147,3 +147,42 @@ checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *r
     assert_int_equal(read, 7);
     return v;
 }
+
+checked_t check_published(rig_t *rig, unsigned n, const char *const *prefixes)
+{
+    static const char kind[] = "publish-";
+    char journal[TEST_PATH_MAX], requests[TEST_PATH_MAX], file[2 * PROCESS_NAME_MAX], hosts[TEST_PATH_MAX];
+
+    rig_path(rig, "journal", journal);
+    rig_path(rig, "requests", requests);
+    for (size_t i = 0; i < rig->processes_count; i++) {
+        const process_t *p = rig->processes[i];
+
+        if (strncmp(p->name, kind, strlen(kind)) != 0)
+            continue;
+        const char *prefix = p->name + strlen(kind);
+        snprintf(file, sizeof file, "%s.hosts", prefix);
+        append_file(requests, rig_path(rig, file, hosts));
+        for (const char *const *kept = prefixes; *kept != NULL; kept++)
+            if (strcmp(*kept, prefix) == 0)
+                append_file(journal, p->out);
+    }
+    return check_saved(rig, n, journal, requests);
+}
+
+void figures_judged(figures_t *f, const checked_t *c)
+{
+    f->confirmed += c->confirmed;
+    f->lost += c->lost;
+    f->duplicates += c->duplicate + c->unexpected;
+    f->double_work += c->again;
+}
+
+void assert_judged(const checked_t *c)
+{
+    assert_int_equal(c->lost, 0);
+    assert_int_equal(c->unexpected, 0);
+    assert_int_equal(c->duplicate, 0);
+    assert_int_equal(c->code, 0);
+    assert_true(c->confirmed > 0);
+}

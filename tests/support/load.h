@@ -4,6 +4,7 @@
 #ifndef MANDRILL_TEST_LOAD_H
 #define MANDRILL_TEST_LOAD_H
 
+#include "tests/support/figures.h"
 #include "tests/support/rig.h"
 
 typedef struct {
@@ -52,5 +53,12 @@ typedef struct {
 /* Runs the checker over saved-n.db, a journal, a list of requests (NULL: not judged) and the logs of the
  * rig's workers. */
 checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *requests);
+/* The same of what publish_hosts() published: what was confirmed under the prefixes (ends with NULL) is to be
+ * there, and nothing that was not asked for under any. */
+checked_t check_published(rig_t *rig, unsigned n, const char *const *prefixes);
+/* Adds the verdict to the figures. */
+void figures_judged(figures_t *f, const checked_t *c);
+/* Nothing lost, nothing twice, nothing that nobody asked for; and something was confirmed. */
+void assert_judged(const checked_t *c);
 
 #endif
