@@ -15,7 +15,7 @@ enum {
     STALL_MS = 15000,   /* the consumer has given it up, and many deadlines have passed */
     LOST_MS_MAX = 5000, /* 3.5 s on a machine that does nothing else; less than twice the silence */
     STOPS = 1,
-    LONG_STOPS = 12,
+    LONG_STOPS = 10, /* up to a minute of four roles, twice: less than an hour */
     STOP_MS_MIN = 1000,
     STOP_MS_MAX = 3500,
     LONG_STOP_MS_MAX = 60000,
