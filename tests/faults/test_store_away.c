@@ -33,57 +33,65 @@ static sqlite3 *lock(const char *path)
     return db;
 }
 
+typedef struct {
+    trial_t trial;
+    sqlite3 *db;
+    int64_t before; /* rows, when it was locked */
+} away_t;
+
+/* Some are saved, others come while it is locked. */
+static away_t *locked(rig_t *rig, const char *lease_cap)
+{
+    away_t *a = rig_alloc(rig, sizeof *a);
+    char database[TEST_PATH_MAX];
+
+    trial_load(&a->trial, rig);
+    start_impatient(rig, a->trial.programs, lease_cap);
+    trial_publish(&a->trial, HOSTS);
+    a->db = lock(rig_path(rig, "saved-0.db", database));
+    a->before = saved(rig, 0);
+    trial_publish(&a->trial, HOSTS);
+    return a;
+}
+
+static void unlocked(away_t *a, const char *what)
+{
+    trial_t *t = &a->trial;
+    int64_t back_ms = test_now_ms();
+
+    assert_int_equal(saved(t->rig, 0), a->before);
+    sqlite3_close(a->db);
+    TRIAL_WAIT(t, saved(t->rig, 0) > a->before);
+    figures_recovered(&t->figures, test_now_ms() - back_ms);
+    t->figures.cycles++;
+    trial_end(t, what);
+}
+
 static void test_locked_for_long(void **state)
 {
     rig_t *rig = *state;
-    trial_t *t = rig_alloc(rig, sizeof *t);
-    char database[TEST_PATH_MAX];
+    away_t *a = locked(rig, "1h");
 
-    trial_load(t, rig);
-    start_impatient(rig, t->programs, "1h");
-    trial_publish(t, HOSTS);
-    sqlite3 *db = lock(rig_path(rig, "saved-0.db", database));
-    int64_t before = saved(rig, 0);
-    trial_publish(t, HOSTS);
     /* The restarts go on meanwhile. */
-    trial_last(t, away_ms);
-    assert_int_equal(saved(rig, 0), before);
+    trial_last(&a->trial, away_ms);
     assert_true(status_number(rig, "control-0", "workers.restart.done") >
                 status_number(rig, "control-0", "workers.save.done"));
     assert_int_equal(status_number(rig, "control-0", "workers.save.retries"), 0);
     assert_int_equal(status_number(rig, "control-0", "workers.save.bad"), 0);
-    int64_t back_ms = test_now_ms();
-    sqlite3_close(db);
-    TRIAL_WAIT(t, saved(rig, 0) > before);
-    figures_recovered(&t->figures, test_now_ms() - back_ms);
-    t->figures.cycles++;
-    trial_end(t, "store locked for longer than all tries");
+    unlocked(a, "store locked for longer than all tries");
 }
 
 /* Away for many times as long as a lease can last: six hours at the defaults. */
 static void test_locked_for_longer_than_leases_last(void **state)
 {
     rig_t *rig = *state;
-    trial_t *t = rig_alloc(rig, sizeof *t);
-    char database[TEST_PATH_MAX];
+    away_t *a = locked(rig, "1s");
 
-    trial_load(t, rig);
-    start_impatient(rig, t->programs, "1s");
-    trial_publish(t, HOSTS);
-    sqlite3 *db = lock(rig_path(rig, "saved-0.db", database));
-    int64_t before = saved(rig, 0);
-    trial_publish(t, HOSTS);
     /* More often than deliveries that count are allowed, each of them. */
-    TRIAL_WAIT(t, status_number(rig, "control-0", "released") >= 4 * HOSTS);
-    assert_int_equal(saved(rig, 0), before);
+    TRIAL_WAIT(&a->trial, status_number(rig, "control-0", "released") >= 4 * HOSTS);
     assert_int_equal(status_number(rig, "clients-0", "dead"), 0);
     assert_int_equal(status_number(rig, "clients-0", "redelivered"), 0);
-    int64_t back_ms = test_now_ms();
-    sqlite3_close(db);
-    TRIAL_WAIT(t, saved(rig, 0) > before);
-    figures_recovered(&t->figures, test_now_ms() - back_ms);
-    t->figures.cycles++;
-    trial_end(t, "store locked for longer than four leases last");
+    unlocked(a, "store locked for longer than four leases last");
 }
 
 int main(int argc, char **argv)
