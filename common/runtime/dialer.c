@@ -15,6 +15,7 @@ static_assert(2 * DIALS_MAX + 16 <= LOOP_ITEMS_MAX, "two items for each dial, an
 enum {
     BYE_WAIT_MS = 1000,   /* a server that said BYE is given so long before the next HELLO to it */
     CONNECT_WAIT_MS = 20, /* a connection that is not there yet is tried again so soon */
+    LAST_FRAMES_MAX = 64, /* looked through for the answer to BYE when the time for it is over */
 };
 
 typedef struct {
@@ -187,6 +188,24 @@ static int take_error(dialer_t *d, uint32_t n, const frame_t *frame)
     return 0;
 }
 
+/* The connection is ours to close: the server, which reads nothing more, sees by that that the answer came.
+ */
+static void take_bye(dialer_t *d, uint32_t n)
+{
+    dial_t *dial = &d->dials[n];
+    const bool was_up = dial->up;
+    if (was_up) {
+        log_info("%s %s says goodbye", d->options.what, dial->address);
+        say_bye(d, dial); /* the answer: all that came before it was taken */
+    }
+    dial_down(d, n);
+    if (was_up && d->events.bye != NULL)
+        d->events.bye(d->events.arg, n);
+    link_wait(&dial->link, d->loop->now_ms, BYE_WAIT_MS);
+    dial_close(d, dial, BYE_WAIT_MS);
+    dial->retry_ms = d->loop->now_ms;
+}
+
 static int take_frame(dialer_t *d, uint32_t n, int command, const frame_t *frame)
 {
     dial_t *dial = &d->dials[n];
@@ -198,12 +217,7 @@ static int take_frame(dialer_t *d, uint32_t n, int command, const frame_t *frame
         link_who(&dial->link, d->loop->now_ms);
         return 0;
     case CMD_BYE:
-        if (dial->up) {
-            log_info("%s %s says goodbye", d->options.what, dial->address);
-            say_bye(d, dial); /* the answer: all that came before it was taken */
-        }
-        dial_down(d, n);
-        link_wait(&dial->link, d->loop->now_ms, BYE_WAIT_MS);
+        take_bye(d, n);
         return 0;
     case CMD_ERROR:
         return take_error(d, n, frame);
@@ -464,33 +478,56 @@ int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t
     return 0;
 }
 
-/* As the server does (server.c): what was sent last is read before the connection goes. */
-static void await_bye(dial_t *dial, int64_t until_ms)
+/* Whether BYE is answered. Others may have answered while one did not: what is there already is taken even
+ * when the time is over, but who sends without end does not keep us here. */
+static bool await_bye(dialer_t *d, uint32_t n, int64_t until_ms)
 {
-    while (wire_wait(dial->wire, until_ms)) {
-        frame_t frame;
-        while (wire_recv(dial->wire, &frame) == 0) {
-            const char *why;
-            if (proto_command(frame.data, frame.len, &why) == CMD_BYE)
-                return;
+    frame_t frame;
+    const char *why;
+    for (uint32_t late = 0; late < LAST_FRAMES_MAX;) {
+        if (wire_recv(d->dials[n].wire, &frame) != 0) {
+            if (!wire_wait(d->dials[n].wire, until_ms))
+                return false;
+            continue;
         }
+        const int command = proto_command(frame.data, frame.len, &why);
+        if (command == CMD_BYE)
+            return true;
+        /* What is wrong with it is of no account any more. */
+        if (command >= 0)
+            (void)d->events.frame(d->events.arg, n, command, &frame);
+        late += clock_ms() >= until_ms;
+    }
+    return false;
+}
+
+/* As the server does (server.c): what was sent last is read before the connection goes. */
+void dialer_bye(dialer_t *d, int linger_ms, bool ret_answered[static DIALS_MAX])
+{
+    const int64_t until_ms = clock_ms() + linger_ms;
+    for (uint32_t n = 0; n < DIALS_MAX; n++)
+        ret_answered[n] = false;
+    for (uint32_t n = 0; n < d->end; n++)
+        if (d->dials[n].up && say_bye(d, &d->dials[n]) != 0)
+            d->dials[n].up = false;
+    for (uint32_t n = 0; n < d->end; n++) {
+        dial_t *dial = &d->dials[n];
+        if (!dial->up)
+            continue;
+        ret_answered[n] = await_bye(d, n, until_ms);
+        dial->up = false;
     }
 }
 
 void dialer_close(dialer_t **ref, int linger_ms)
 {
     dialer_t *d = *ref;
+    bool answered[DIALS_MAX];
     if (d == NULL)
         return;
-    const int64_t until_ms = clock_ms() + linger_ms;
+    dialer_bye(d, linger_ms, answered);
     for (uint32_t n = 0; n < d->end; n++)
-        if (d->dials[n].up && say_bye(d, &d->dials[n]) != 0)
-            d->dials[n].up = false;
-    for (uint32_t n = 0; n < d->end; n++) {
-        if (d->dials[n].up)
-            await_bye(&d->dials[n], until_ms);
         dial_close(d, &d->dials[n], linger_ms);
-    }
     if (d->resolver_item >= 0)
         loop_remove(d->loop, d->resolver_item);
     resolver_close(&d->resolver);

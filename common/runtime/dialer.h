@@ -40,6 +40,8 @@ typedef struct {
     /* A second WELCOME while up, for a HELLO that was repeated before the first came: what the server counts
      * since WELCOME begins anew. NULL: nothing hangs on it. */
     void (*again)(void *arg, uint32_t dial);
+    /* After `down`: the server said BYE, so whoever answers next is another. NULL: `up` tells in time. */
+    void (*bye)(void *arg, uint32_t dial);
 } dialer_events_t;
 
 typedef struct {
@@ -62,7 +64,11 @@ typedef struct dialer dialer_t;
 /* Strings of the options but the endpoints stay the caller's and must outlive the dialer. */
 int dialer_open(dialer_t **ret, const dialer_options_t *o, const dialer_events_t *events, loop_t *loop,
                 char *why);
-/* BYE to all that are up, waits at most linger_ms until each has answered it, then closes. */
+/* BYE to all that are up, and takes what they say until each has answered it, linger_ms at most. No session
+ * is up afterwards and `down` is not called; ret_answered, by dial: it was up, and has taken all that was
+ * said to it. Nothing but dialer_close may follow. */
+void dialer_bye(dialer_t *d, int linger_ms, bool ret_answered[static DIALS_MAX]);
+/* dialer_bye, then closes. */
 void dialer_close(dialer_t **ref, int linger_ms);
 /* Takes what has come in, at most `frames_max` from each dial; what is left makes the next wait end at once.
  */

@@ -6,6 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum {
+    /* Connections whose answer to BYE may not be read yet; of more in one moment some are not waited for. */
+    LEAVERS_MAX = 256,
+    LEAVER_MS = 2, /* between two looks whether one is gone */
+};
+
 struct server {
     server_options_t options;
     server_events_t events;
@@ -16,11 +22,14 @@ struct server {
     bool *welcomed; /* by peer: since its session began, or came on another connection */
     buffer_t frame;
     bool drained;
+    bool ended;         /* BYE was said to all: nobody is answered any more */
     int64_t guard_ms;   /* when it is due */
     int64_t trusted_ms; /* before this, silence says more about this process than about a peer */
     int64_t errors_ms;  /* the second that `errors` counts */
     uint32_t errors;
     uint64_t malformed, unknown, limit;
+    uint32_t leavers[LEAVERS_MAX]; /* connections that said BYE, the last ones */
+    uint32_t leavers_count;        /* of all that ever did */
 };
 
 /* --- what goes out --- */
@@ -55,6 +64,12 @@ static int say_bye(server_t *s, uint32_t peer)
     buffer_clear(&s->frame);
     encode_bye(&s->frame);
     return server_send(s, peer, &s->frame);
+}
+
+static void take_bye(server_t *s, uint32_t peer)
+{
+    s->leavers[s->leavers_count++ % LEAVERS_MAX] = peers_routing_id(s->peers, peer);
+    peers_drop(s->peers, peer);
 }
 
 static void refuse(server_t *s, uint32_t routing_id, unsigned code, const char *why)
@@ -153,7 +168,7 @@ static int take_frame(server_t *s, int command, const frame_t *frame)
     if (command == CMD_BYE) {
         say_bye(s, peer);
         s->events.gone(s->events.arg, peer, true);
-        peers_drop(s->peers, peer);
+        take_bye(s, peer);
         return 0;
     }
     return s->events.frame(s->events.arg, peer, command, frame);
@@ -193,6 +208,8 @@ bool server_receive(server_t *s, uint32_t records_max)
             s->drained = true;
             break;
         }
+        if (s->ended)
+            continue;
         records += receive_one(s, &frame) + (uint32_t)(frame.len / SERVER_RECORD_BYTES);
     }
     return s->drained;
@@ -305,23 +322,61 @@ int server_open(server_t **ret, const server_options_t *o, const server_events_t
     return 0;
 }
 
+/* What a peer says until it answers BYE. */
+static void take_last(server_t *s, const frame_t *frame, bool tell)
+{
+    const char *why;
+    const int command = proto_command(frame->data, frame->len, &why);
+    const uint32_t peer = peers_heard(s->peers, frame->routing_id, s->loop->now_ms);
+    if (peer == PEER_NONE || command < 0)
+        return;
+    if (command == CMD_BYE) {
+        if (tell)
+            s->events.gone(s->events.arg, peer, true);
+        take_bye(s, peer);
+    } else if (tell && command != CMD_HELLO && command != CMD_ERROR) {
+        /* What is wrong with it is of no account any more. */
+        (void)s->events.frame(s->events.arg, peer, command, frame);
+    }
+}
+
 /* A peer that answers BYE has taken all that was sent before. To close without waiting for it would lose what
  * it has not read yet, when it happens to write at that moment. */
-static void await_byes(server_t *s, int linger_ms)
+static void await_byes(server_t *s, int64_t until_ms, bool tell)
 {
-    const int64_t until_ms = clock_ms() + linger_ms;
-    for (uint32_t p = PEER_NONE; (p = peers_next(s->peers, p)) != PEER_NONE;)
-        if (say_bye(s, p) != 0)
-            peers_drop(s->peers, p);
+    for (uint32_t p = PEER_NONE; (p = peers_next(s->peers, p)) != PEER_NONE;) {
+        if (say_bye(s, p) == 0)
+            continue;
+        if (tell)
+            s->events.gone(s->events.arg, p, true);
+        peers_drop(s->peers, p);
+    }
     /* One frame at a time: who sends without end does not keep us here longer. */
     while (peers_count(s->peers) > 0 && wire_wait(s->wire, until_ms)) {
         frame_t frame;
-        const char *why;
-        if (wire_recv(s->wire, &frame) != 0)
-            continue;
-        const uint32_t peer = peers_heard(s->peers, frame.routing_id, s->loop->now_ms);
-        if (peer != PEER_NONE && proto_command(frame.data, frame.len, &why) == CMD_BYE)
-            peers_drop(s->peers, peer);
+        if (wire_recv(s->wire, &frame) == 0)
+            take_last(s, &frame, tell);
+    }
+}
+
+void server_bye(server_t *s, int linger_ms)
+{
+    await_byes(s, clock_ms() + linger_ms, true);
+    s->ended = true;
+}
+
+/* Whose BYE was answered reads the answer as long as the connection stands, then closes it. A ROUTER tells
+ * that a connection is gone only to who sends something: once more BYE, which nobody reads any more. */
+static void await_leavers(server_t *s, int64_t until_ms)
+{
+    frame_t frame;
+    buffer_clear(&s->frame);
+    encode_bye(&s->frame);
+    for (uint32_t i = 0; i < LEAVERS_MAX && i < s->leavers_count; i++) {
+        while (clock_ms() < until_ms && wire_send(s->wire, s->leavers[i], &s->frame) != -EHOSTUNREACH) {
+            if (wire_wait(s->wire, clock_ms() + LEAVER_MS))
+                (void)wire_recv(s->wire, &frame);
+        }
     }
 }
 
@@ -331,8 +386,11 @@ void server_close(server_t **ref, int linger_ms)
     if (s == NULL)
         return;
     *ref = NULL;
-    if (s->peers != NULL && s->wire != NULL)
-        await_byes(s, linger_ms);
+    if (s->peers != NULL && s->wire != NULL) {
+        const int64_t until_ms = clock_ms() + linger_ms;
+        await_byes(s, until_ms, false);
+        await_leavers(s, until_ms);
+    }
     loop_remove(s->loop, s->item);
     wire_close(&s->wire, linger_ms);
     peers_destroy(&s->peers);

@@ -57,6 +57,9 @@ typedef struct server server_t;
 /* Binds and adds the socket to the loop. 0 or -errno with `why` (WHY_BYTES). */
 int server_open(server_t **ret, const server_options_t *o, const server_events_t *events, loop_t *loop,
                 char *why);
+/* BYE to all peers, and takes what they say until each has answered it, linger_ms at most: `gone` is called
+ * as if they had said BYE first. Afterwards nobody is heard or answered. */
+void server_bye(server_t *s, int linger_ms);
 /* BYE to all peers, waits at most linger_ms until each has answered it, then closes. */
 void server_close(server_t **ref, int linger_ms);
 /* Takes what has come in until `records_max` records were taken, or as many frames. True when nothing is
