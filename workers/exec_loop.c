@@ -87,4 +87,14 @@ static bool loop_close(exec_t *e)
     return true;
 }
 
-const executor_ops_t exec_loop = {loop_open, loop_run, loop_next_ms, loop_close, loop_ended};
+static void loop_cancel(exec_t *e, uint32_t number)
+{
+    loop_state_t *s = e->state;
+    if (e->kind->cancel == NULL)
+        return;
+    limits_remove(&s->limits, number);
+    e->kind->cancel(e->self, number, e->sink);
+    s->due_ms = e->loop->now_ms; /* poll() knows */
+}
+
+const executor_ops_t exec_loop = {loop_open, loop_run, loop_next_ms, loop_close, loop_ended, loop_cancel};

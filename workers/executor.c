@@ -80,6 +80,17 @@ held_task_t *executor_pop(exec_t *e)
     return h;
 }
 
+void executor_sift(exec_t *e, bool (*unwanted)(const worker_sink_t *sink, const held_task_t *h))
+{
+    for (uint32_t left = e->queue_count; left > 0; left--) {
+        const uint32_t number = executor_pop(e)->task.number;
+        if (unwanted(e->sink, held_at(e->tasks, number)))
+            held_remove(e->tasks, number);
+        else
+            (void)executor_queue(e, number); /* there is room: it comes from there */
+    }
+}
+
 uint32_t executor_running(const exec_t *e)
 {
     return e->tasks->count - e->queue_count;

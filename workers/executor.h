@@ -20,6 +20,9 @@ typedef struct {
     bool (*close)(exec_t *e);
     /* A task at work has its result; NULL: nothing to note. */
     void (*ended)(exec_t *e, uint32_t number);
+    /* A task at work is wanted by nobody any more, and may end now or later as by its time limit; NULL: it
+     * goes on to its end. */
+    void (*cancel)(exec_t *e, uint32_t number);
 } executor_ops_t;
 
 extern const executor_ops_t exec_batch, exec_loop, exec_threads;
@@ -46,6 +49,8 @@ int executor_queue(exec_t *e, uint32_t number);
 uint32_t executor_begin(exec_t *e, uint32_t n);
 /* The next task in the queue, which must not be empty. */
 held_task_t *executor_pop(exec_t *e);
+/* Those of the queue that `unwanted` says so of are removed, as if they had never come. */
+void executor_sift(exec_t *e, bool (*unwanted)(const worker_sink_t *sink, const held_task_t *h));
 /* At work: taken from the queue, and no result yet. */
 uint32_t executor_running(const exec_t *e);
 

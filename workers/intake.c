@@ -136,8 +136,8 @@ static void on_hello(void *arg, uint32_t dial, hello_t *h, const uint64_t **ret_
     *ret_held = rt->refs;
 }
 
-/* Another process stands where the consumer was: it knows nothing of the tasks and results of the last one.
- */
+/* The consumer has said goodbye, or another process stands where it was: nobody wants the tasks and results
+ * of the last one. */
 static void forget(runtime_t *rt, uint32_t dial)
 {
     consumer_t *c = &rt->consumers[dial];
@@ -178,6 +178,27 @@ static void on_down(void *arg, uint32_t dial)
 static void on_gone(void *arg, uint32_t dial)
 {
     forget(arg, dial);
+}
+
+static bool is_ownerless(const worker_sink_t *rt, const held_task_t *h)
+{
+    return h->generation != rt->consumers[h->consumer].generation;
+}
+
+/* Its tasks go to others at this moment: what is not done yet must not be done here, too. Those of a consumer
+ * that was killed run to their end. */
+static void on_bye(void *arg, uint32_t dial)
+{
+    runtime_t *rt = arg;
+    forget(rt, dial);
+    executor_sift(&rt->executor, is_ownerless);
+    if (rt->executor.ops->cancel == NULL)
+        return;
+    for (uint32_t n = held_next(&rt->tasks, HELD_NONE); n != HELD_NONE; n = held_next(&rt->tasks, n)) {
+        const held_task_t *h = held_at(&rt->tasks, n);
+        if (h->consumer == dial && is_ownerless(rt, h))
+            rt->executor.ops->cancel(&rt->executor, n);
+    }
 }
 
 /* --- tasks --- */
@@ -250,4 +271,5 @@ const dialer_events_t intake_events = {
     .frame = on_frame,
     .count = on_count,
     .again = on_again,
+    .bye = on_bye,
 };

@@ -99,6 +99,15 @@ static void report(const runtime_t *rt)
 
 /* --- the loop --- */
 
+/* Tasks whose result can still be told: the consumers of the others are gone for good. */
+static uint32_t wanted(const runtime_t *rt)
+{
+    uint32_t sum = 0;
+    for (uint32_t n = 0; n < DIALS_MAX; n++)
+        sum += rt->consumers[n].held;
+    return sum;
+}
+
 /* False: stop at once. */
 static bool take_signals(runtime_t *rt)
 {
@@ -112,7 +121,7 @@ static bool take_signals(runtime_t *rt)
             rt->drain_until_ms = rt->loop.now_ms + rt->options.drain_ms;
             break;
         case SIGNALS_STOP_NOW:
-            log_warn("stopped at once: %u given back", rt->tasks.count);
+            log_warn("stopped at once: %u given back", wanted(rt));
             return false;
         case SIGNALS_DUMP:
             dump(rt);
@@ -147,9 +156,12 @@ static bool is_drained(const runtime_t *rt, bool unsent)
 {
     if (!rt->draining)
         return false;
-    if ((rt->tasks.count > 0 || unsent) && rt->loop.now_ms < rt->drain_until_ms)
+    const uint32_t left = wanted(rt);
+    if ((left > 0 || unsent) && rt->loop.now_ms < rt->drain_until_ms)
         return false;
-    log_info("drained: %" PRIu64 " finished, %u given back", rt->drained, rt->tasks.count);
+    log_info("drained: %" PRIu64 " finished, %u given back", rt->drained, left);
+    if (rt->tasks.count > left)
+        log_info("%u tasks are dropped: their consumer is gone", rt->tasks.count - left);
     return true;
 }
 
@@ -173,7 +185,7 @@ static int work(runtime_t *rt)
             return EXIT_FAILURE;
         }
         if (loop_ready(&rt->loop, rt->signals_item) && !take_signals(rt))
-            return EXIT_FAILURE;
+            return wanted(rt) > 0 || unsent ? EXIT_FAILURE : EXIT_SUCCESS;
         dialer_receive(rt->dialer, FRAMES_A_TURN);
         run_tasks(rt);
         unsent = intake_flush(rt);

@@ -39,10 +39,10 @@ static void end_task(runtime_t *rt, uint32_t number, outcome_t outcome, int64_t 
             .ref = h->ref, .try_no = h->task.try_no, .outcome = outcome, .ms = ms, .text = text};
         reply(rt, c, &result);
         c->held--;
+        rt->drained += rt->draining && outcome != OUTCOME_BLOCKED;
     } else {
         rt->ownerless++;
     }
-    rt->drained += rt->draining && outcome != OUTCOME_BLOCKED;
     if (rt->executor.ops->ended != NULL)
         rt->executor.ops->ended(&rt->executor, number);
     held_remove(&rt->tasks, number);
