@@ -104,22 +104,47 @@ void consumer_drain(consumer_t *c)
     gather_release(c->gather);
 }
 
+/* Nothing is held, and all that was told is answered. */
+static bool is_done(const consumer_t *c)
+{
+    gather_gauges_t gauges;
+    gather_gauges(c->gather, &gauges);
+    return gauges.held == 0 && upstream_settled(c->upstream);
+}
+
+/* Workers first: what they run from now on others will run again. What they had is released like the rest,
+ * and the publishers have a moment to answer that. */
+static void part_from_workers(consumer_t *c)
+{
+    c->parted = true;
+    c->drain_until_ms += LINGER_MS;
+    downstream_bye(c->downstream, LINGER_MS);
+}
+
 /* Whether a drain has ended: nothing is left, or no time. */
 bool consumer_drained(consumer_t *c)
 {
     if (!c->draining)
         return false;
-    gather_gauges_t gauges;
-    upstream_counts_t now;
-    gather_gauges(c->gather, &gauges);
-    bool clean = gauges.held == 0 && upstream_settled(c->upstream);
-    if (!clean && c->loop.now_ms < c->drain_until_ms)
+    if (is_done(c))
+        return true;
+    if (c->loop.now_ms < c->drain_until_ms)
         return false;
+    if (c->parted)
+        return true;
+    part_from_workers(c);
+    return false;
+}
+
+/* What is held still goes back with BYE, where a publisher is there to take it. */
+void consumer_goodbye(consumer_t *c)
+{
+    upstream_counts_t now;
+    uint32_t left = upstream_bye(c->upstream, LINGER_MS);
     upstream_counts(c->upstream, &now);
     uint64_t finished = now.acked + now.dead - c->before_drain.acked - c->before_drain.dead;
-    log_line(clean ? LOG_INFO : LOG_WARN, "drained: %" PRIu64 " finished, %" PRIu64 " released, %u left",
-             finished, now.released - c->before_drain.released, gauges.held);
-    return true;
+    log_line(left == 0 ? LOG_INFO : LOG_WARN, "drained: %" PRIu64 " finished, %" PRIu64 " released, %u left",
+             finished, now.released - c->before_drain.released, left);
 }
 
 /* --- the loop --- */
@@ -216,7 +241,7 @@ int consumer_run(consumer_t *c)
     while (!consumer_drained(c)) {
         int error = loop_wait(&c->loop, consumer_due_ms(c));
         if (error == 0 && loop_ready(&c->loop, c->signals_item) && !take_signals(c))
-            return EXIT_FAILURE;
+            return is_done(c) ? EXIT_SUCCESS : EXIT_FAILURE;
         if (error == 0)
             error = consumer_turn(c);
         if (error != 0) {
@@ -224,5 +249,6 @@ int consumer_run(consumer_t *c)
             return EXIT_FAILURE;
         }
     }
+    consumer_goodbye(c);
     return EXIT_SUCCESS;
 }

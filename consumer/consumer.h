@@ -26,6 +26,7 @@ typedef struct {
     rate_t consumed_rate, acked_rate;
     bool draining;
     int64_t drain_until_ms;
+    bool parted; /* from its workers: the drain's time is over */
     upstream_counts_t before_drain;
 } consumer_t;
 
@@ -40,6 +41,8 @@ int consumer_turn(consumer_t *c);
 /* SIGTERM: takes nothing more, finishes what runs, gives back the rest. */
 void consumer_drain(consumer_t *c);
 bool consumer_drained(consumer_t *c);
+/* After that: BYE, and the line that says what became of all that was held. */
+void consumer_goodbye(consumer_t *c);
 void consumer_close(consumer_t *c);
 
 #endif

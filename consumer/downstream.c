@@ -400,6 +400,11 @@ int downstream_open(downstream_t **ret, const downstream_options_t *o, char *why
     return 0;
 }
 
+void downstream_bye(downstream_t *d, int linger_ms)
+{
+    server_bye(d->server, linger_ms);
+}
+
 void downstream_close(downstream_t **ref, int linger_ms)
 {
     downstream_t *d = *ref;

@@ -21,7 +21,9 @@ typedef struct downstream downstream_t;
 
 /* 0 or -errno with `why` (WHY_BYTES). */
 int downstream_open(downstream_t **ret, const downstream_options_t *o, char *why);
-/* BYE to the workers: what they hold is given to others by the publisher. */
+/* BYE to the workers: what they have done is taken, what they run goes back to the publishers. No more tasks
+ * are given. */
+void downstream_bye(downstream_t *d, int linger_ms);
 void downstream_close(downstream_t **d, int linger_ms);
 void downstream_receive(downstream_t *d);
 void downstream_tick(downstream_t *d);

@@ -435,6 +435,36 @@ void upstream_options(upstream_t *u, uint32_t window_max, bool log_messages)
     u->options.log_messages = log_messages;
 }
 
+typedef struct {
+    upstream_t *upstream;
+    bool answered[DIALS_MAX];
+    uint32_t left;
+} goodbye_t;
+
+/* What its publisher knows of a message: its end, when that was told, else that it is held here no more. */
+static void count_held(void *arg, const gather_view_t *view)
+{
+    goodbye_t *g = arg;
+    upstream_t *u = g->upstream;
+    if (!g->answered[view->source]) {
+        g->left++;
+        return;
+    }
+    bool told =
+        (view->done | view->bad) == view->legs && kept_unsent(&u->publishers[view->source].kept) == NULL;
+    u->counts.acked += told && view->bad == 0;
+    u->counts.dead += told && view->bad != 0;
+    u->counts.released += !told;
+}
+
+uint32_t upstream_bye(upstream_t *u, int linger_ms)
+{
+    goodbye_t g = {.upstream = u};
+    dialer_bye(u->dialer, linger_ms, g.answered);
+    gather_each(u->options.gather, count_held, &g);
+    return g.left;
+}
+
 int upstream_open(upstream_t **ret, const upstream_options_t *o, char *why)
 {
     upstream_t *u = calloc(1, sizeof *u);

@@ -34,7 +34,11 @@ typedef struct upstream upstream_t;
 
 /* 0 or -errno with `why` (WHY_BYTES). */
 int upstream_open(upstream_t **ret, const upstream_options_t *o, char *why);
-/* BYE to the publishers; what is held is given to others. */
+/* BYE to the publishers. Those that answer it have taken what was told before, and the rest back: both are
+ * counted as if they had been answered one by one. How many messages are held of others. Only upstream_close
+ * may follow. */
+uint32_t upstream_bye(upstream_t *u, int linger_ms);
+/* upstream_bye, where that was not called. */
 void upstream_close(upstream_t **u, int linger_ms);
 void upstream_receive(upstream_t *u);
 /* Other values from now on; a window that became smaller takes nothing back. */
