@@ -86,6 +86,14 @@ static void reload(publisher_t *p)
         sources_rate(&p->sources, clock_us());
 }
 
+/* Nothing is out, and all that was said of it is on disk. */
+static bool is_settled(const publisher_t *p)
+{
+    delivery_gauges_t d;
+    delivery_gauges(p->delivery, &d);
+    return d.leased == 0 && p->all_in && !p->stuck;
+}
+
 static void take_signals(publisher_t *p)
 {
     signals_event_t event;
@@ -96,7 +104,7 @@ static void take_signals(publisher_t *p)
             break;
         case SIGNALS_STOP_NOW:
             log_warn("stopping at once");
-            p->done = true;
+            p->at_once = true;
             break;
         case SIGNALS_DUMP:
             report_dump(p);
@@ -113,10 +121,13 @@ static void take_signals(publisher_t *p)
 
 static void look_for_end(publisher_t *p)
 {
-    delivery_gauges_t d;
+    if (p->at_once) {
+        p->done = true;
+        p->exit_code = is_settled(p) ? 0 : 1;
+        return;
+    }
     if (p->draining) {
-        delivery_gauges(p->delivery, &d);
-        p->done |= (d.leased == 0 && p->all_in && !p->stuck) || p->loop.now_ms >= p->drain_until_ms;
+        p->done |= is_settled(p) || p->loop.now_ms >= p->drain_until_ms;
         return;
     }
     if (p->settings.stay || !sources_finished(&p->sources) || outbox_living(p->outbox) > 0)

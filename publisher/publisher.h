@@ -37,6 +37,7 @@ typedef struct {
     int64_t drain_until_ms;
     uint32_t drain_out;     /* messages that were out when it began, */
     uint64_t drain_settled; /* and how many had been settled by then */
+    bool at_once;           /* a second signal */
     bool done;
     int exit_code;
 } publisher_t;
