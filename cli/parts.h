@@ -8,6 +8,10 @@
 typedef enum { PART_PUBLISHER, PART_CONSUMER, PART_SAVE, PART_RESTART, PARTS } part_t;
 enum { CONSUMERS_MAX = 8, WORKERS_MAX = 48 /* of a leg */ };
 
+/* The publisher drains for so much longer than the consumers: it is there to take what they give back at the
+ * end of their time. */
+enum { PUBLISHER_STAYS_MS = 2000 };
+
 typedef struct {
     const char *data_dir; /* outbox.db, saved.db */
     const char *run_dir;  /* announce files, and sockets of ipc */
@@ -15,7 +19,7 @@ typedef struct {
     bool default_ports;   /* of tcp; else any free ones */
     bool restart_crashed;
     uint32_t counts[PARTS]; /* of PART_PUBLISHER always 1 */
-    int64_t drain_ms;       /* what the children are given to drain */
+    int64_t drain_ms;       /* what consumers and workers are given to drain */
     args_t more[PARTS];     /* further words for each part; the caller's */
 } pipeline_settings_t;
 

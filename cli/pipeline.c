@@ -22,6 +22,9 @@ enum {
     GRACE_MS = 5000,
     /* For closing files, the last report, and the second in which a worker's goodbye may be answered. */
     HURRY_MS = 2000,
+    /* Workers have nothing to finish when the consumers are gone. One whose consumer was killed may not know.
+     */
+    WORKERS_MS = 1000,
     ENDPOINT_BYTES = 160,
     EXIT_MISUSED = 2, /* of every program: flags or configuration that it does not understand */
 };
@@ -34,8 +37,8 @@ struct pipeline {
     void (*line)(void *arg, uint32_t child, const char *name, const char *text, size_t len);
     void *arg;
     pipeline_state_t state;
-    stage_t stage; /* that is being started or stopped */
-    int64_t deadline_ms;
+    stage_t stage;       /* that is being started; of a drain, the last that was told to stop */
+    int64_t deadline_ms; /* for its children to be ready, or for the workers to end by themselves */
     bool finished;
     bool misused;
     bool hurried;      /* told to end at once */
@@ -61,8 +64,6 @@ static stage_t stage_of_child(const pipeline_t *p, uint32_t child)
     return stage_of[p->children[child].part];
 }
 
-static void start_draining(pipeline_t *p, stage_t from);
-
 static void fail(pipeline_t *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void fail(pipeline_t *p, const char *format, ...)
 {
@@ -74,8 +75,7 @@ static void fail(pipeline_t *p, const char *format, ...)
         va_end(arguments);
         log_error("%s", p->failure);
     }
-    if (p->state < PIPELINE_DRAINING)
-        start_draining(p, STAGE_PUBLISHER);
+    pipeline_drain(p);
 }
 
 /* --- the children's events */
@@ -290,32 +290,62 @@ static void turn_starting(pipeline_t *p)
 
 /* --- draining */
 
-static void start_draining(pipeline_t *p, stage_t from)
+static void stop_stage(pipeline_t *p, stage_t stage)
+{
+    int64_t grace_ms = p->settings->drain_ms + GRACE_MS;
+    p->stage = stage;
+    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
+        if (stage_of_child(p, i) == stage)
+            supervisor_stop(p->supervisor, i,
+                            stage == STAGE_PUBLISHER ? grace_ms + PUBLISHER_STAYS_MS : grace_ms);
+    }
+}
+
+static void hurry_stage(pipeline_t *p, stage_t stage)
+{
+    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
+        if (stage_of_child(p, i) == stage && supervisor_child(p->supervisor, i).state != CHILD_ENDED)
+            supervisor_hurry(p->supervisor, i, HURRY_MS);
+    }
+}
+
+/* The publisher first, so that it gives out no more what the consumers give back. */
+static void start_draining(pipeline_t *p)
 {
     p->state = PIPELINE_DRAINING;
-    p->stage = from;
+    stop_stage(p, STAGE_PUBLISHER);
+    stop_stage(p, STAGE_CONSUMERS);
+}
+
+static bool has_ended(const pipeline_t *p, stage_t stage)
+{
     for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
-        if (stage_of_child(p, i) == from)
-            supervisor_stop(p->supervisor, i, p->settings->drain_ms + GRACE_MS);
+        if (stage_of_child(p, i) == stage && supervisor_child(p->supervisor, i).state != CHILD_ENDED)
+            return false;
     }
+    return true;
 }
 
 static void turn_draining(pipeline_t *p)
 {
-    for (uint32_t i = 0; i < supervisor_count(p->supervisor); i++) {
-        if (stage_of_child(p, i) == p->stage && supervisor_child(p->supervisor, i).state != CHILD_ENDED)
-            return;
+    if (!has_ended(p, STAGE_CONSUMERS))
+        return;
+    if (p->stage < STAGE_WORKERS) {
+        stop_stage(p, STAGE_WORKERS);
+        p->deadline_ms = p->hurried ? INT64_MAX : clock_ms() + WORKERS_MS;
     }
-    if (p->stage + 1 < STAGES)
-        start_draining(p, p->stage + 1);
-    else
+    if (has_ended(p, STAGE_WORKERS) && has_ended(p, STAGE_PUBLISHER)) {
         p->state = PIPELINE_ENDED;
+    } else if (clock_ms() >= p->deadline_ms) {
+        p->deadline_ms = INT64_MAX;
+        hurry_stage(p, STAGE_WORKERS);
+    }
 }
 
 void pipeline_drain(pipeline_t *p)
 {
     if (p->state < PIPELINE_DRAINING)
-        start_draining(p, STAGE_PUBLISHER);
+        start_draining(p);
 }
 
 void pipeline_dump(pipeline_t *p)
@@ -333,8 +363,8 @@ void pipeline_kill(pipeline_t *p)
     pipeline_drain(p);
     if (p->hurried)
         supervisor_kill_all(p->supervisor);
-    else
-        supervisor_hurry(p->supervisor, HURRY_MS);
+    for (stage_t stage = 0; stage < STAGES && !p->hurried; stage++)
+        hurry_stage(p, stage);
     p->hurried = true;
 }
 
@@ -347,8 +377,8 @@ void pipeline_turn(pipeline_t *p, bool read_lines)
     if (gave_up >= 0 && p->state < PIPELINE_DRAINING)
         fail(p, "%s crashed again after %d restarts in a minute: giving up",
              supervisor_child(p->supervisor, (uint32_t)gave_up).name, RESTARTS_MAX);
-    if (p->finished && p->state < PIPELINE_DRAINING)
-        start_draining(p, STAGE_CONSUMERS);
+    if (p->finished)
+        pipeline_drain(p);
     if (p->state == PIPELINE_STARTING)
         turn_starting(p);
     if (p->state == PIPELINE_DRAINING)
@@ -358,8 +388,12 @@ void pipeline_turn(pipeline_t *p, bool read_lines)
 int64_t pipeline_next_ms(const pipeline_t *p)
 {
     int64_t next_ms = supervisor_next_ms(p->supervisor);
-    int64_t poll_ms = clock_ms() + READY_POLL_MS;
-    return p->state == PIPELINE_STARTING && poll_ms < next_ms ? poll_ms : next_ms;
+    int64_t own_ms = INT64_MAX;
+    if (p->state == PIPELINE_STARTING)
+        own_ms = clock_ms() + READY_POLL_MS;
+    else if (p->state == PIPELINE_DRAINING && p->stage == STAGE_WORKERS)
+        own_ms = p->deadline_ms;
+    return own_ms < next_ms ? own_ms : next_ms;
 }
 
 /* --- looking */

@@ -3,8 +3,9 @@
  *
  * Started publisher, consumers, workers: each connects to addresses that its server has announced, so nobody
  * waits for a reconnect, any free port will do, and a wrong setting stops the start at the child that has it.
- * Drained publisher, consumers, workers: the publisher lets no more out and waits for what is out, for which
- * it needs the others.
+ * Drained publisher and consumers together, then the workers: the publisher lets no more out and is there
+ * until the consumers have told what they finished and given back the rest, for which these need the workers.
+ * So all of it takes one drain time-out and what is needed for goodbyes.
  *
  *   STARTING --all ready--> RUNNING --drain, the load's end, a failure--> DRAINING --> ENDED
  */

@@ -363,18 +363,16 @@ void supervisor_stop(supervisor_t *s, uint32_t child, int64_t grace_ms)
     kill(c->pid, SIGTERM);
 }
 
-void supervisor_hurry(supervisor_t *s, int64_t grace_ms)
+void supervisor_hurry(supervisor_t *s, uint32_t child, int64_t grace_ms)
 {
-    for (uint32_t i = 0; i < s->count; i++) {
-        child_t *c = s->children[i];
-        supervisor_stop(s, i, grace_ms);
-        if (c->state != CHILD_RUNNING)
-            continue;
-        c->due_ms = clock_ms() + grace_ms;
-        /* Two of the same kind could become one before they are read. */
-        kill(c->pid, SIGTERM);
-        kill(c->pid, SIGINT);
-    }
+    child_t *c = s->children[child];
+    supervisor_stop(s, child, grace_ms);
+    if (c->state != CHILD_RUNNING)
+        return;
+    c->due_ms = clock_ms() + grace_ms;
+    /* Two of the same kind could become one before they are read. */
+    kill(c->pid, SIGTERM);
+    kill(c->pid, SIGINT);
 }
 
 void supervisor_signal_all(supervisor_t *s, int number)

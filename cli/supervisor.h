@@ -50,8 +50,8 @@ int supervisor_start(supervisor_t *s, uint32_t child);
 void supervisor_stop(supervisor_t *s, uint32_t child, int64_t grace_ms);
 /* Passes a signal on to every child that runs. */
 void supervisor_signal_all(supervisor_t *s, int number);
-/* Tells every child to stop at once: two signals mean that to our programs. SIGKILL after `grace_ms`. */
-void supervisor_hurry(supervisor_t *s, int64_t grace_ms);
+/* Tells a child to stop at once: two signals mean that to our programs. SIGKILL after `grace_ms`. */
+void supervisor_hurry(supervisor_t *s, uint32_t child, int64_t grace_ms);
 /* SIGKILL for every child and its group, now. */
 void supervisor_kill_all(supervisor_t *s);
 /* Everything that is due: reads lines, takes the ends of children, starts again, kills the overdue. With

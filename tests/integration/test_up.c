@@ -122,7 +122,88 @@ static void test_a_stop_tells_what_it_finished(void **state)
     rig_passed(rig);
 }
 
-static void test_what_takes_too_long_is_released_or_left(void **state)
+/* Of the first line of its summary. */
+static void sums(const process_t *up, unsigned *ret_published, unsigned *ret_acked)
+{
+    char *text = test_read_file(up->out);
+
+    assert_int_equal(
+        sscanf(text, "%u published, %*u saved, %*u restarted, %u acked", ret_published, ret_acked), 2);
+    free(text);
+}
+
+/* Over the same folder, with restarts that take no time: nobody waits for an ack deadline, for nothing is
+ * out. */
+static process_t *go_on(rig_t *rig, const char *data, unsigned left)
+{
+    process_t *up = SPAWN(rig, "again", "mandrill", "up", "--transport", "ipc", "--data", data, "--count",
+                          "0", "--simulate", "0..0", "--ack-deadline", "1h");
+
+    WAIT(process_log_count(up, "Acked ") == left);
+    assert_int_equal(process_stop(up), 0);
+    return up;
+}
+
+static void test_what_takes_too_long_is_released(void **state)
+{
+    enum { DRAIN_MS = 3000 };
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX];
+    unsigned n[3], published, acked;
+
+    process_t *up = START_UP(rig, data, "--rate", "50", "--simulate", "60000..60000", "--drain-timeout", "3s",
+                             "--ack-deadline", "1h");
+    WAIT(process_log_count(up, "Consumed") >= 10);
+    const int64_t start_ms = test_now_ms();
+    assert_int_equal(process_stop(up), 0);
+    /* All of them drain within one time-out, not one after the other. */
+    assert_in_range(test_now_ms() - start_ms, DRAIN_MS, 2 * DRAIN_MS);
+    stop_line(up, n);
+    assert_true(n[0] >= 10);
+    assert_int_equal(n[1], 0);
+    assert_int_equal(n[2], n[0]);
+    assert_int_equal(process_out_count(up, "left as they were"), 0);
+    assert_int_equal(process_out_count(up, "the next run over it goes on"), 1);
+    sums(up, &published, &acked);
+    go_on(rig, data, published - acked);
+    rig_passed(rig);
+}
+
+static void test_a_stop_restarts_nobody_twice(void **state)
+{
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX];
+    unsigned n[3], published, acked;
+
+    process_t *up = START_UP(rig, data, "--rate", "20", "--simulate", "2000..2000", "--drain-timeout",
+                             "1200ms", "--ack-deadline", "1h");
+    WAIT(process_log_count(up, "Restarted ") >= 1);
+    assert_int_equal(process_stop(up), 0);
+    stop_line(up, n);
+    assert_true(n[2] > 0);
+    assert_int_equal(n[1] + n[2], n[0]);
+    sums(up, &published, &acked);
+    process_t *again = go_on(rig, data, published - acked);
+    assert_int_equal(process_log_count(up, "Restarted ") + process_log_count(again, "Restarted "), published);
+    rig_passed(rig);
+}
+
+/* Of a child, as it has announced it. */
+static pid_t child_pid(const char *data, const char *name)
+{
+    char path[TEST_PATH_MAX + 64];
+    long pid = 0;
+
+    snprintf(path, sizeof path, "%s/run/%s.announce", data, name);
+    char *text = test_read_file(path);
+    const char *line = strstr(text, "pid=");
+    assert_non_null(line);
+    assert_int_equal(sscanf(line, "pid=%ld", &pid), 1);
+    free(text);
+    return (pid_t)pid;
+}
+
+static void test_a_stop_waits_for_no_consumer_that_hangs(void **state)
 {
     rig_t *rig = *state;
     char data[TEST_PATH_MAX];
@@ -131,11 +212,33 @@ static void test_what_takes_too_long_is_released_or_left(void **state)
     process_t *up =
         START_UP(rig, data, "--rate", "50", "--simulate", "60000..60000", "--drain-timeout", "200ms");
     WAIT(process_log_count(up, "Consumed") >= 10);
+    assert_int_equal(kill(child_pid(data, "consumer"), SIGSTOP), 0);
     assert_int_equal(process_stop(up), 0);
     stop_line(up, n);
-    assert_true(n[0] >= 10);
-    assert_int_equal(n[1], 0);
-    assert_int_equal(process_out_count(up, "the next run over it goes on"), 1);
+    assert_int_equal(n[1] + n[2], 0);
+    assert_int_equal(process_out_count(up, "left as they were"), 1);
+    assert_int_equal(process_log_count(up, "consumer has not stopped in time: it is killed"), 1);
+    rig_passed(rig);
+}
+
+/* Without a word to the workers, which have tasks of it. */
+static void test_a_consumer_that_dies_while_it_drains_holds_nobody_up(void **state)
+{
+    enum { DRAIN_MS = 10000 };
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX];
+
+    process_t *up = START_UP(rig, data, "--rate", "50", "--simulate", "60000..60000", "--drain-timeout",
+                             "10s", "--ack-deadline", "1s");
+    WAIT(process_log_count(up, "Consumed") >= 10);
+    const pid_t consumer = child_pid(data, "consumer");
+    const int64_t start_ms = test_now_ms();
+    process_signal(up, SIGTERM);
+    WAIT(process_log_count(up, "consumer: draining") == 1);
+    assert_int_equal(kill(consumer, SIGKILL), 0);
+    assert_int_equal(process_wait(up, WAIT_MS), 0);
+    /* Its leases run out, and the workers have nothing to finish. */
+    assert_true(test_now_ms() - start_ms < DRAIN_MS);
     rig_passed(rig);
 }
 
@@ -163,7 +266,10 @@ int main(void)
         RIG_TEST(test_status_shows_every_consumer, "ipc"),
         RIG_TEST(test_children_have_names, "ipc"),
         RIG_TEST(test_a_stop_tells_what_it_finished, "ipc"),
-        RIG_TEST(test_what_takes_too_long_is_released_or_left, "ipc"),
+        RIG_TEST(test_what_takes_too_long_is_released, "ipc"),
+        RIG_TEST(test_a_stop_restarts_nobody_twice, "ipc"),
+        RIG_TEST(test_a_stop_waits_for_no_consumer_that_hangs, "ipc"),
+        RIG_TEST(test_a_consumer_that_dies_while_it_drains_holds_nobody_up, "ipc"),
         RIG_TEST(test_a_second_signal_ends_at_once, "ipc"),
         RIG_TEST(test_what_died_is_told_with_the_command_that_shows_it, "ipc"),
     };

@@ -225,7 +225,8 @@ static void hurrying_is_two_signals_and_then_the_end(void **state)
     uint32_t deaf = start("trap '' TERM INT; echo up; while :; do sleep 0.01; done");
     until(lines_taken == 2);
     log_open("test", LOG_ERROR + 1);
-    supervisor_hurry(s, 500);
+    supervisor_hurry(s, 0, 500);
+    supervisor_hurry(s, deaf, 500);
     until(ends == 2);
     assert_int_equal(WEXITSTATUS(supervisor_child(s, 0).status), 5);
     assert_true(WIFSIGNALED(supervisor_child(s, deaf).status));
