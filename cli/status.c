@@ -9,21 +9,26 @@
 #include "common/runtime/wire.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <zmq.h>
 
 enum { ANSWER_MS = 2000, REPEAT_MS = 100 };
 
+#define DEFAULT_CLIENTS "tcp://127.0.0.1:5557"
+
 static const config_option_t options[] = {
     {.name = "clients",
      .type = CONFIG_TEXT,
-     .fallback = "tcp://127.0.0.1:5557",
+     .fallback = DEFAULT_CLIENTS,
      .argument = "EP",
      .help = "where the publisher serves clients"},
     {.name = "control",
      .type = CONFIG_LIST,
      .fallback = "tcp://127.0.0.1:5558",
      .argument = "EP",
-     .help = "the control endpoint of a consumer"},
+     .help =
+         "the control endpoint of a consumer; with another --clients than the default none is asked unless "
+         "it is given"},
     {.name = "json", .type = CONFIG_FLAG, .help = "print {\"publisher\":{...},\"consumers\":[{...}]}"},
     {.name = "data",
      .type = CONFIG_TEXT,
@@ -201,6 +206,9 @@ static int read_sides(status_t *s, const config_t *config)
     if (n > CONTROLS_MAX)
         return command_usage(&program, "--control: more than %d", CONTROLS_MAX);
     s->sides[0] = (side_t){.name = "publisher", .endpoint = config_text(config, "clients")};
+    /* The consumer on the default port is another publisher's, if there is one. */
+    if (!config_given(config, "control") && strcmp(s->sides[0].endpoint, DEFAULT_CLIENTS) != 0)
+        n = 0;
     for (size_t i = 0; i < n; i++)
         s->sides[1 + i] = (side_t){.name = "consumer", .endpoint = controls[i]};
     s->count = 1 + n;

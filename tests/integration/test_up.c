@@ -242,6 +242,23 @@ static void test_a_consumer_that_dies_while_it_drains_holds_nobody_up(void **sta
     rig_passed(rig);
 }
 
+/* A consumer is asked that belongs to the publisher, or none. */
+static void test_status_of_one_publisher(void **state)
+{
+    rig_t *rig = *state;
+
+    start_publisher(rig, 0, NO_ARGS);
+    process_t *status =
+        SPAWN(rig, "status", "mandrill", "status", "--clients", rig_endpoint(rig, "clients-0"));
+    assert_int_equal(process_wait(status, WAIT_MS), 0);
+    assert_int_equal(process_log_count(status, "answers at"), 0);
+    status = SPAWN(rig, "both", "mandrill", "status", "--clients", rig_endpoint(rig, "clients-0"),
+                   "--control", rig_endpoint(rig, "control-0"));
+    assert_int_equal(process_wait(status, WAIT_MS), 1);
+    assert_int_equal(process_log_count(status, "no consumer answers at"), 1);
+    rig_passed(rig);
+}
+
 static void test_a_second_signal_ends_at_once(void **state)
 {
     rig_t *rig = *state;
@@ -264,6 +281,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RIG_TEST(test_status_shows_every_consumer, "ipc"),
+        RIG_TESTS(test_status_of_one_publisher),
         RIG_TEST(test_children_have_names, "ipc"),
         RIG_TEST(test_a_stop_tells_what_it_finished, "ipc"),
         RIG_TEST(test_what_takes_too_long_is_released, "ipc"),
