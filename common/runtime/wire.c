@@ -30,8 +30,8 @@ enum {
     HANDSHAKE_MS = 3000,
     RECONNECT_MS = 100,
     RECONNECT_MS_MAX = 2000,
-    /* The kernel asks an address that does not answer after 1, 3, 7, 15, 31 s: a host that was cut off would be
-       found only after about as long again. */
+    /* The kernel asks an address that does not answer after 1, 3, 7, 15, 31 s: a host that was cut off would
+       be found only after about as long again. */
     CONNECT_MS = 2000,
     /* A connection that acknowledges nothing for so long is given up: the kernel would try for 15 minutes. */
     UNACKNOWLEDGED_MS = 5000,
