@@ -53,7 +53,10 @@ void boss_send(boss_t *b, unsigned worker, const buffer_t *frame)
 {
     assert_true(worker < b->workers_count);
     assert_false(frame->failed);
-    assert_int_equal(wire_send(b->wire, b->workers[worker].routing_id, frame), 0);
+    const int error = wire_send(b->wire, b->workers[worker].routing_id, frame);
+    /* What was BYE by chance has the worker close its connection, and come again. */
+    if (!b->lax || error != -EHOSTUNREACH)
+        assert_int_equal(error, 0);
 }
 
 void boss_send_bytes(boss_t *b, unsigned worker, const void *bytes, size_t len)
