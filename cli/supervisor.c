@@ -59,11 +59,22 @@ struct supervisor {
     uint32_t count;
 };
 
+static bool is_kept(const char *variable)
+{
+    /* A service manager that started us hears of us alone. */
+    static const char *const left_out[] = {
+        "MANDRILL_SUPERVISOR=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID="};
+    for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++) {
+        if (strncmp(variable, left_out[i], strlen(left_out[i])) == 0)
+            return false;
+    }
+    return true;
+}
+
 /* Ours, with MANDRILL_SUPERVISOR replaced. The strings are not copied: nothing here changes the environment.
  */
 static int environment_make(supervisor_t *s)
 {
-    static const char name[] = "MANDRILL_SUPERVISOR=";
     size_t n = 0, kept = 0;
     while (environ[n])
         n++;
@@ -71,10 +82,10 @@ static int environment_make(supervisor_t *s)
     if (!s->environment)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        if (strncmp(environ[i], name, sizeof(name) - 1) != 0)
+        if (is_kept(environ[i]))
             s->environment[kept++] = environ[i];
     }
-    snprintf(s->variable, sizeof(s->variable), "%s%ld", name, (long)getpid());
+    snprintf(s->variable, sizeof(s->variable), "MANDRILL_SUPERVISOR=%ld", (long)getpid());
     s->environment[kept] = s->variable;
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "consumer/consumer.h"
 #include "common/runtime/announce.h"
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include "common/runtime/signals.h"
 #include "consumer/report.h"
 #include <errno.h>
@@ -52,7 +53,9 @@ static int announce(const consumer_t *c)
     const char *const pairs[] = {"listen", downstream_endpoint(c->downstream), "control",
                                  control_endpoint(c->control), NULL};
     int error = announce_write(c->options.announce, pairs);
-    if (error != 0)
+    if (error == 0)
+        notify_ready();
+    else
         log_error("cannot write %s: %s", c->options.announce, strerror(-error));
     return error;
 }
@@ -97,6 +100,7 @@ void consumer_drain(consumer_t *c)
     gather_gauges_t gauges;
     gather_gauges(c->gather, &gauges);
     log_info("draining: %u messages are held", gauges.held);
+    notify_stopping(c->options.drain_ms);
     c->draining = true;
     c->drain_until_ms = c->loop.now_ms + c->options.drain_ms;
     upstream_counts(c->upstream, &c->before_drain);
@@ -188,7 +192,9 @@ static bool take_signals(consumer_t *c)
             report_dump(c);
             break;
         case SIGNALS_RELOAD:
+            notify_reloading();
             reload(c);
+            notify_reloaded();
             break;
         case SIGNALS_CHILD:
             break;
@@ -233,6 +239,7 @@ int consumer_turn(consumer_t *c)
     gather_tick(c->gather, c->loop.now_ms);
     downstream_flush(c->downstream);
     measure(c);
+    report_notify(c);
     return upstream_flush(c->upstream);
 }
 

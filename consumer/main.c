@@ -1,5 +1,6 @@
 /* mandrill-consumer: options, check, open, loop, close. */
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include "common/runtime/signals.h"
 #include "consumer/consumer.h"
 #include "consumer/report.h"
@@ -13,6 +14,7 @@ static int run(const consumer_options_t *options, config_t *config, int signals)
 {
     static consumer_t consumer;
     int code = EXIT_FAILURE;
+    notify_open();
     if (consumer_open(&consumer, options, signals) == 0) {
         consumer.config = config;
         code = consumer_run(&consumer);

@@ -1,5 +1,6 @@
 #include "consumer/report.h"
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +112,22 @@ void report_end(const consumer_t *c)
                  " extended, %" PRIu64 " retries, %" PRIu64 " late results",
                  up.consumed, up.acked, up.dead, up.released, gauges.extended, retries, gauges.late);
     }
+}
+
+void report_notify(const consumer_t *c)
+{
+    gather_gauges_t gauges;
+    upstream_counts_t up;
+    uint32_t workers = 0;
+    if (!notify_status_due(c->loop.now_ms))
+        return;
+    gather_gauges(c->gather, &gauges);
+    upstream_counts(c->upstream, &up);
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        workers += roster_workers(c->roster, leg);
+    notify_status("%s%u messages in hand, %u publishers and %u workers connected; %" PRIu64
+                  " acked since the start",
+                  c->draining ? "draining: " : "", gauges.held, up.dialer.up, workers, up.acked);
 }
 
 /* --- the dump --- */

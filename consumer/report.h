@@ -9,5 +9,7 @@ void report_status(const consumer_t *c, metrics_t *m);
 /* As --report says: a line on stdout, or for people on stderr. */
 void report_end(const consumer_t *c);
 void report_dump(const consumer_t *c);
+/* The line of STATUS= for a service manager, when it is time for one. */
+void report_notify(const consumer_t *c);
 
 #endif

@@ -1,6 +1,7 @@
 /* mandrill-publisher: see docs/ARCHITECTURE.md. */
 #include "common/runtime/folder.h"
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include "common/runtime/signals.h"
 #include "publisher/inspect.h"
 #include "publisher/maintain.h"
@@ -25,6 +26,7 @@ static int run(const settings_t *settings, config_t *config, int signals_fd)
 {
     char why[WHY_BYTES] = "";
     publisher_t *publisher = NULL;
+    notify_open();
     if (publisher_open(&publisher, settings, signals_fd, why) < 0) {
         log_error("%s", why);
         return EXIT_FAILED;

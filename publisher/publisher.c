@@ -2,6 +2,7 @@
 #include "common/runtime/announce.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include "common/runtime/signals.h"
 #include "publisher/report.h"
 #include <assert.h>
@@ -44,6 +45,7 @@ static void begin_drain(publisher_t *p)
     delivery_gauges(p->delivery, &d);
     log_info("stopping: %u messages are out, waiting at most %lld ms for them", d.leased,
              (long long)p->settings.drain_ms);
+    notify_stopping(p->settings.drain_ms);
     p->draining = true;
     p->drain_out = d.leased;
     p->drain_settled = p->round.counts.acked + report_died(p);
@@ -110,7 +112,9 @@ static void take_signals(publisher_t *p)
             report_dump(p);
             break;
         case SIGNALS_RELOAD:
+            notify_reloading();
             reload(p);
+            notify_reloaded();
             break;
         case SIGNALS_CHILD:
         case SIGNALS_NONE:
@@ -279,6 +283,7 @@ static int turn(publisher_t *p)
     rate_add(&p->published_rate, p->loop.now_ms, p->round.counts.published);
     rate_add(&p->acked_rate, p->loop.now_ms, p->round.counts.acked);
     show_progress(p, false);
+    report_notify(p);
     look_for_end(p);
     return r;
 }
@@ -387,6 +392,7 @@ int publisher_open(publisher_t **ret, const settings_t *settings, int signals_fd
         log_divert(write_log_line, p);
     log_info("serving consumers at %s, clients at %s", server_endpoint(p->consumers.server),
              server_endpoint(p->clients.server));
+    notify_ready();
     *ret = p;
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "publisher/report.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,18 @@ static void fill_status(const publisher_t *p, metrics_t *m)
     }
     metrics_int(m, (int64_t)p->loop.stalls, "stalls");
     metrics_int(m, p->draining, "draining");
+}
+
+void report_notify(const publisher_t *p)
+{
+    delivery_gauges_t d;
+    if (!notify_status_due(p->loop.now_ms))
+        return;
+    delivery_gauges(p->delivery, &d);
+    notify_status("%s%llu messages, %u of them out; %llu dead letters; %llu acked since the start%s",
+                  p->draining ? "draining: " : "", (unsigned long long)outbox_living(p->outbox), d.leased,
+                  (unsigned long long)outbox_dead(p->outbox), (unsigned long long)p->round.counts.acked,
+                  p->had_room ? "" : "; full, takes no new messages");
 }
 
 char *report_status(publisher_t *p)

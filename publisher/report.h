@@ -17,6 +17,8 @@ typedef struct {
 report_drain_t report_drain(const publisher_t *p);
 /* On stdout, as --report says. */
 void report_end(publisher_t *p);
+/* The line of STATUS= for a service manager, when it is time for one. */
+void report_notify(const publisher_t *p);
 /* SIGUSR1: everything above, and the leases, as log lines. */
 void report_dump(publisher_t *p);
 

@@ -2,6 +2,7 @@
  * going back. */
 #include "common/runtime/announce.h"
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include "workers/runtime_internal.h"
 
 #include <errno.h>
@@ -166,6 +167,7 @@ static void on_up(void *arg, uint32_t dial, const welcome_t *w, bool other_serve
     const int error = announce_write(rt->options.announce, pairs);
     if (error != 0)
         log_error("cannot write %s: %s", rt->options.announce, strerror(-error));
+    notify_ready();
 }
 
 static void on_down(void *arg, uint32_t dial)

@@ -1,5 +1,6 @@
 /* The program: options of its own and of every kind, the chosen kind, and the runtime. */
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include "common/runtime/signals.h"
 #include "common/runtime/wire.h"
 #include "workers/last_words.h"
@@ -232,6 +233,8 @@ static int run(config_t *c, const worker_kind_t *kind, const char *kinds, bool c
     reloading_t reloading = {.config = c, .kinds = kinds};
     runtime_options_t options = {.reload = reload, .reload_arg = &reloading};
     fill_options(&options, c, kind);
+    if (!check)
+        notify_open();
     const int error = kind->open(&options.self, c, check, why);
     if (error != 0) {
         fprintf(stderr, "mandrill-worker: %s\n", why);

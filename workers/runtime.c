@@ -2,6 +2,7 @@
 
 #include "common/runtime/log.h"
 #include "common/runtime/metrics.h"
+#include "common/runtime/notify.h"
 #include "common/runtime/signals.h"
 #include "workers/runtime_internal.h"
 #include <errno.h>
@@ -97,6 +98,19 @@ static void report(const runtime_t *rt)
     }
 }
 
+/* For the service manager: what a worker is at, and why it is not ready. */
+static void notify_manager(const runtime_t *rt)
+{
+    if (!notify_status_due(rt->loop.now_ms))
+        return;
+    if (!rt->announced)
+        notify_status("waiting for a consumer");
+    else
+        notify_status("%s%u tasks in hand, %u consumers connected; %" PRIu64 " done, %" PRIu64 " failed",
+                      rt->draining ? "draining: " : "", rt->tasks.count, rt->up, rt->outcomes[OUTCOME_OK],
+                      rt->outcomes[OUTCOME_TRANSIENT] + rt->outcomes[OUTCOME_PERMANENT]);
+}
+
 /* --- the loop --- */
 
 /* Tasks whose result can still be told: the consumers of the others are gone for good. */
@@ -117,6 +131,7 @@ static bool take_signals(runtime_t *rt)
             return true;
         case SIGNALS_STOP:
             log_info("draining: %u tasks in flight", rt->tasks.count);
+            notify_stopping(rt->options.drain_ms);
             rt->draining = true;
             rt->drain_until_ms = rt->loop.now_ms + rt->options.drain_ms;
             break;
@@ -127,8 +142,10 @@ static bool take_signals(runtime_t *rt)
             dump(rt);
             break;
         case SIGNALS_RELOAD:
+            notify_reloading();
             if (rt->options.reload != NULL)
                 rt->options.reload(rt->options.reload_arg, &rt->options);
+            notify_reloaded();
             break;
         case SIGNALS_CHILD:
             break;
@@ -195,6 +212,7 @@ static int work(runtime_t *rt)
         }
         intake_windows(rt);
         dialer_tick(rt->dialer);
+        notify_manager(rt);
         if (is_drained(rt, unsent))
             return EXIT_SUCCESS;
     }

@@ -1,6 +1,7 @@
 #include "common/runtime/loop.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include <errno.h>
 #include <string.h>
 
@@ -69,6 +70,9 @@ int loop_wait(loop_t *l, int64_t due_ms)
         l->stalls++;
         log_limited(LOG_WARN, "a turn of the loop took %lld ms", (long long)turn_took_ms);
     }
+    notify_alive(before_ms);
+    if (notify_next_ms() < due_ms)
+        due_ms = notify_next_ms();
     int64_t wait_ms = IDLE_MS;
     if (due_ms != INT64_MAX)
         wait_ms = due_ms <= before_ms                ? 0

@@ -3,7 +3,7 @@
  *   while (loop_wait(&loop, timeout_ms) >= 0) { ... }
  *
  * Watchdog: a turn that takes more than LOOP_STALL_MS between two waits is logged (rate-limited) with the
- * turn's length. */
+ * turn's length. The service manager's watchdog (notify.h) is told of turns that ended. */
 #ifndef MANDRILL_LOOP_H
 #define MANDRILL_LOOP_H
 
@@ -31,8 +31,8 @@ int loop_add_socket(loop_t *l, void *socket);
 int loop_add_fd(loop_t *l, int fd);
 void loop_remove(loop_t *l, int item); /* the numbers of others stay */
 bool loop_ready(const loop_t *l, int item);
-/* Waits until something is ready or the time is up (due_ms: absolute; INT64_MAX: at most 1 s). 0 or -errno
- * (EINTR is not an error). */
+/* Waits until something is ready or the time is up (due_ms: absolute; INT64_MAX: at most 1 s; sooner when the
+ * service manager wants to hear of it). 0 or -errno (EINTR is not an error). */
 int loop_wait(loop_t *l, int64_t due_ms);
 
 #endif
