@@ -145,6 +145,7 @@ void notify_ready(void)
     if (!manager.open || manager.ready || manager.stopping)
         return;
     manager.ready = true;
+    manager.status_ms = 0; /* what was said while it waited is over */
     tell("READY=1");
 }
 
@@ -166,6 +167,7 @@ void notify_stopping(int64_t within_ms)
     if (!manager.open || manager.stopping)
         return;
     manager.stopping = true;
+    manager.status_ms = 0;
     if (within_ms > WITHIN_MS_MAX)
         within_ms = WITHIN_MS_MAX;
     tell("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64, (within_ms + GRACE_MS) * 1000);

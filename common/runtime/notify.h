@@ -27,8 +27,8 @@ void notify_reloaded(void);
  * is. */
 void notify_stopping(int64_t within_ms);
 
-/* One line for people. True when it is time for another: every NOTIFY_STATUS_MS, and never without a manager.
- * What has not changed is not sent. */
+/* One line for people. True when it is time for another: every NOTIFY_STATUS_MS, at once after READY and
+ * STOPPING, and never without a manager. What has not changed is not sent. */
 enum { NOTIFY_STATUS_MS = 5000 };
 bool notify_status_due(int64_t now_ms);
 void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));

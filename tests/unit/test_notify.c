@@ -210,6 +210,10 @@ static void test_status_when_it_changes_and_not_too_often(void **state)
     assert_true(notify_status_due(now_ms));
     assert_false(notify_status_due(now_ms + NOTIFY_STATUS_MS - 1));
     assert_true(notify_status_due(now_ms + NOTIFY_STATUS_MS));
+    notify_ready();
+    assert_string_equal(heard(), "READY=1");
+    assert_true(notify_status_due(now_ms));
+    assert_false(notify_status_due(now_ms));
     notify_status("%d messages", 7);
     assert_string_equal(heard(), "STATUS=7 messages");
     notify_status("%d messages", 7);
