@@ -13,6 +13,7 @@ static const command_t commands[] = {
     {"up", command_up, "run and supervise the whole pipeline on this machine"},
     {"publish", command_publish, "publish messages and wait until they are safe"},
     {"status", command_status, "show what a running pipeline, or an idle outbox, holds"},
+    {"health", command_health, "tell whether a program lives, by exit status"},
     {"dead", command_dead, "list, show, redrive or purge dead letters"},
     {"bench", command_bench, "measure the whole pipeline"},
 };

@@ -6,6 +6,7 @@
 #include "consumer/report.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,8 @@ int consumer_open(consumer_t *c, const consumer_options_t *o, int signals)
     legs_init(&c->legs, c->gather, c->roster, &c->options.policies);
     c->signals_item = loop_add_fd(&c->loop, signals);
     int error = open_sockets(c, why);
+    if (error == 0)
+        error = health_open(&c->health, o->health, "consumer", c->loop.now_ms, why);
     if (error != 0) {
         log_error("%s", why);
         return error;
@@ -86,6 +89,7 @@ int consumer_open(consumer_t *c, const consumer_options_t *o, int signals)
 
 void consumer_close(consumer_t *c)
 {
+    health_close(&c->health);
     upstream_close(&c->upstream, LINGER_MS);
     downstream_close(&c->downstream, LINGER_MS);
     control_close(&c->control);
@@ -205,11 +209,9 @@ static bool take_signals(consumer_t *c)
 int64_t consumer_due_ms(const consumer_t *c)
 {
     const int64_t due_ms[] = {
-        upstream_next_ms(c->upstream),
-        downstream_next_ms(c->downstream),
-        control_next_ms(c->control),
-        gather_next_ms(c->gather),
-        c->draining ? c->drain_until_ms : INT64_MAX,
+        upstream_next_ms(c->upstream), downstream_next_ms(c->downstream),
+        control_next_ms(c->control),   gather_next_ms(c->gather),
+        health_next_ms(&c->health),    c->draining ? c->drain_until_ms : INT64_MAX,
     };
     int64_t first_ms = INT64_MAX;
     for (size_t i = 0; i < sizeof due_ms / sizeof due_ms[0]; i++)
@@ -228,6 +230,20 @@ static void measure(consumer_t *c)
     c->measured_ms = c->loop.now_ms;
 }
 
+static void show_life(consumer_t *c)
+{
+    char state[HEALTH_STATE_MAX];
+    if (c->loop.now_ms < health_next_ms(&c->health))
+        return;
+    gather_gauges_t gauges;
+    upstream_counts_t counts;
+    gather_gauges(c->gather, &gauges);
+    upstream_counts(c->upstream, &counts);
+    snprintf(state, sizeof state, "%s%u publishers, %u messages in hand", c->draining ? "draining, " : "",
+             counts.dialer.up, gauges.held);
+    health_tell(&c->health, c->loop.now_ms, state);
+}
+
 /* Everything that has come in first, so that what goes out carries all of it. */
 int consumer_turn(consumer_t *c)
 {
@@ -240,6 +256,7 @@ int consumer_turn(consumer_t *c)
     downstream_flush(c->downstream);
     measure(c);
     report_notify(c);
+    show_life(c);
     return upstream_flush(c->upstream);
 }
 

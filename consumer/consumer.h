@@ -2,6 +2,7 @@
 #ifndef MANDRILL_CONSUMER_H
 #define MANDRILL_CONSUMER_H
 
+#include "common/runtime/health.h"
 #include "common/runtime/loop.h"
 #include "common/runtime/metrics.h"
 #include "consumer/control.h"
@@ -21,6 +22,7 @@ typedef struct {
     upstream_t *upstream;
     downstream_t *downstream;
     control_t *control;
+    health_t health;
     int64_t started_ms;
     int64_t measured_ms;
     rate_t consumed_rate, acked_rate;

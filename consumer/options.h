@@ -9,6 +9,7 @@ typedef struct {
     size_t publishers_count;
     const char *listen, *control;
     const char *announce; /* NULL: nowhere */
+    const char *health;   /* NULL: nowhere */
     const char *report;   /* text, json, none */
     const char *name;     /* NULL: HOST:PID */
     gather_limits_t gather;

@@ -240,6 +240,16 @@ static void tell_room(publisher_t *p)
         log_limited(LOG_WARN, "no new messages are taken: the disk of the outbox is full");
 }
 
+static void show_life(publisher_t *p)
+{
+    char state[HEALTH_STATE_MAX];
+    if (p->loop.now_ms < health_next_ms(&p->health))
+        return;
+    snprintf(state, sizeof state, "%s%llu messages in the outbox%s", p->draining ? "draining, " : "",
+             (unsigned long long)outbox_living(p->outbox), p->had_room ? "" : ", which is full");
+    health_tell(&p->health, p->loop.now_ms, state);
+}
+
 static int64_t sooner(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -280,6 +290,7 @@ static int turn(publisher_t *p)
     if (!p->more && p->all_in)
         r = outbox_idle(p->outbox);
     tell_room(p);
+    show_life(p);
     rate_add(&p->published_rate, p->loop.now_ms, p->round.counts.published);
     rate_add(&p->acked_rate, p->loop.now_ms, p->round.counts.acked);
     show_progress(p, false);
@@ -356,6 +367,9 @@ static int open_parts(publisher_t *p, char *why)
         r = clients_open(&p->clients, s, p->outbox, &p->round, &p->loop, status, p, why);
     if (r < 0)
         return r;
+    r = health_open(&p->health, s->health, "publisher", p->start_ms, why);
+    if (r < 0)
+        return r;
     p->round.label = consumers_label;
     p->round.label_arg = &p->consumers;
     show_messages(p);
@@ -415,6 +429,7 @@ int publisher_close(publisher_t **ref)
     *ref = NULL;
     bool clean = is_clean(p);
     log_divert(NULL, NULL);
+    health_close(&p->health);
     consumers_close(&p->consumers, LINGER_MS);
     clients_close(&p->clients, LINGER_MS);
     sources_close(&p->sources);

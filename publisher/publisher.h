@@ -2,6 +2,7 @@
 #ifndef MANDRILL_PUBLISHER_H
 #define MANDRILL_PUBLISHER_H
 
+#include "common/runtime/health.h"
 #include "common/runtime/metrics.h"
 #include "common/runtime/progress.h"
 #include "publisher/clients.h"
@@ -12,6 +13,7 @@ typedef struct {
     settings_t settings;
     config_t *config; /* for SIGHUP; set once it is open */
     loop_t loop;
+    health_t health;
     int signals_fd, signals_item;
     outbox_t *outbox;
     delivery_t *delivery;

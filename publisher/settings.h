@@ -12,7 +12,7 @@
 typedef enum { REPORT_TEXT, REPORT_JSON, REPORT_NONE } report_kind_t;
 
 typedef struct {
-    const char *listen, *clients, *outbox, *domain, *announce;
+    const char *listen, *clients, *outbox, *domain, *announce, *health;
     const char *const *legs;
     size_t legs_count;
 

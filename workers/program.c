@@ -60,6 +60,10 @@ static const config_option_t own_options[] = {
      .type = CONFIG_TEXT,
      .argument = "FILE",
      .help = "write ready=1 here when connected"},
+    {.name = "health-file",
+     .type = CONFIG_TEXT,
+     .argument = "FILE",
+     .help = "write a sign of life here each second, for mandrill health"},
     {.name = "log-messages",
      .type = CONFIG_FLAG,
      .fallback = "false",
@@ -186,6 +190,7 @@ static void fill_options(runtime_options_t *o, const config_t *c, const worker_k
     o->name = config_text(c, "name");
     o->drain_ms = config_int(c, "drain-timeout");
     o->announce = config_text(c, "announce");
+    o->health = config_text(c, "health-file");
     o->report = config_text(c, "report");
     o->log_messages = config_flag(c, "log-messages");
     o->consumers_count = config_list(c, "consumer", &o->consumers);

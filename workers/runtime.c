@@ -111,6 +111,24 @@ static void notify_manager(const runtime_t *rt)
                       rt->outcomes[OUTCOME_TRANSIENT] + rt->outcomes[OUTCOME_PERMANENT]);
 }
 
+/* Alive is what works: also without a consumer, or with its store away, where a restart would mend nothing.
+ */
+static void show_life(runtime_t *rt)
+{
+    char state[HEALTH_STATE_MAX];
+    if (rt->loop.now_ms < health_next_ms(&rt->health))
+        return;
+    if (rt->draining)
+        snprintf(state, sizeof state, "draining, %u tasks in hand", rt->tasks.count);
+    else if (rt->up == 0)
+        snprintf(state, sizeof state, "waits for a consumer");
+    else if (rt->paused_until_ms > rt->loop.now_ms)
+        snprintf(state, sizeof state, "its store takes nothing now");
+    else
+        snprintf(state, sizeof state, "works for %u consumers, %u tasks in hand", rt->up, rt->tasks.count);
+    health_tell(&rt->health, rt->loop.now_ms, state);
+}
+
 /* --- the loop --- */
 
 /* Tasks whose result can still be told: the consumers of the others are gone for good. */
@@ -157,6 +175,7 @@ static int64_t next_due_ms(const runtime_t *rt, bool unsent)
 {
     const int64_t due[] = {
         dialer_next_ms(rt->dialer),
+        health_next_ms(&rt->health),
         rt->executor.ops->next_ms(&rt->executor),
         rt->draining ? rt->drain_until_ms : INT64_MAX,
         rt->paused_until_ms > rt->loop.now_ms ? rt->paused_until_ms : INT64_MAX,
@@ -213,6 +232,7 @@ static int work(runtime_t *rt)
         intake_windows(rt);
         dialer_tick(rt->dialer);
         notify_manager(rt);
+        show_life(rt);
         if (is_drained(rt, unsent))
             return EXIT_SUCCESS;
     }
@@ -234,7 +254,9 @@ static int open_all(runtime_t *rt, char *why)
                             .sink = rt,
                             .loop = &rt->loop,
                             .slots = o->slots};
-    int error = executor_open(&rt->executor, why);
+    int error = health_open(&rt->health, o->health, "worker", rt->loop.now_ms, why);
+    if (error == 0)
+        error = executor_open(&rt->executor, why);
     if (error != 0)
         return error;
     const dialer_options_t dialer = {.what = "consumer",
@@ -268,6 +290,7 @@ int runtime_run(const runtime_options_t *options, int signals, bool *ret_stuck)
     if (rt == NULL)
         return code;
     dialer_close(&rt->dialer, LINGER_MS);
+    health_close(&rt->health);
     *ret_stuck = !executor_close(&rt->executor);
     if (*ret_stuck) {
         left_to_thread = rt;

@@ -13,6 +13,7 @@ typedef struct runtime_options {
     int64_t drain_ms;     /* how long a drain may take */
     const char *name;     /* for people; NULL: HOST:PID */
     const char *announce; /* a file, or NULL */
+    const char *health;   /* a file, or NULL */
     const char *report;   /* "text", "json" or "none" */
     bool log_messages;
     const char *const *consumers;

@@ -4,6 +4,7 @@
 #define MANDRILL_WORKER_RUNTIME_INTERNAL_H
 
 #include "common/runtime/dialer.h"
+#include "common/runtime/health.h"
 #include "workers/executor.h"
 #include "workers/replies.h"
 #include "workers/runtime.h"
@@ -27,6 +28,7 @@ struct worker_sink {
     loop_t loop;
     int signals_item, signals;
     dialer_t *dialer;
+    health_t health;
     held_t tasks;
     exec_t executor;
     consumer_t consumers[DIALS_MAX];
