@@ -27,8 +27,8 @@ static const config_option_t options[] = {
      .fallback = "tcp://127.0.0.1:5558",
      .argument = "EP",
      .help =
-         "the control endpoint of a consumer; with another --clients than the default none is asked unless "
-         "it is given"},
+         "the control endpoint of a consumer, a name stands for all its addresses; with another --clients "
+         "than the default none is asked unless it is given"},
     {.name = "json", .type = CONFIG_FLAG, .help = "print {\"publisher\":{...},\"consumers\":[{...}]}"},
     {.name = "data",
      .type = CONFIG_TEXT,
@@ -52,19 +52,20 @@ static const config_program_t program = {
                 "              dead_at_start died redriven purged oldest_age_ms outbox_bytes\n"
                 "              outbox_max_bytes outbox_full ready leased parked limbo suspects window\n"
                 "              window_max ready_max parked_max parked_on_disk consumers credit extended\n"
-                "              redelivered\n"
+                "              redelivered sessions.N.{name,window,outstanding,given}\n"
                 "              rate.published rate.acked legs.LEG.done load.position load.total stalls\n"
                 "              refused.{malformed,unknown,limit,parts,endless,body,full}\n"
                 "  consumers[] role version uptime_ms draining held reporting window window_max\n"
                 "              publishers.connected workers.LEG.{count,kind,window,outstanding,waiting,\n"
                 "              running,backing_off,done,bad,retries} consumed acked dead released extended\n"
-                "              late rate.consumed rate.acked stalls\n"
+                "              workers.LEG.each.N.{name,window,outstanding,given} late\n"
+                "              rate.consumed rate.acked stalls\n"
                 "              refused.{malformed,unknown,limit,parts,endless,messages}\n",
     .options = options,
     .options_count = sizeof(options) / sizeof(options[0]),
 };
 
-enum { CONTROLS_MAX = 64, SIDES_MAX = 1 + CONTROLS_MAX };
+enum { CONTROLS_MAX = 64, SIDES_MAX = 1 + CONTROLS_MAX, ADDRESS_MAX = 128 };
 
 /* One side that is asked. */
 typedef struct {
@@ -79,6 +80,8 @@ typedef struct {
 typedef struct {
     side_t sides[SIDES_MAX];
     size_t count;
+    char addresses[CONTROLS_MAX][ADDRESS_MAX]; /* of the sides behind one name */
+    size_t addresses_count;
     announced_t up;
     const char *data_dir;
     const char *dead_command;
@@ -170,8 +173,33 @@ static int print(const status_t *s)
     return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_OK : EXIT_FAILED;
 }
 
+/* A name stands for all its addresses: a service that runs several times. Who has none is told of when it is
+ * asked. */
+static void spread_names(status_t *s)
+{
+    side_t given[SIDES_MAX];
+    const size_t n = s->count;
+    memcpy(given, s->sides, sizeof(given));
+    s->count = 1;
+    for (size_t i = 1; i < n; i++) {
+        char(*found)[ADDRESS_MAX] = s->addresses + s->addresses_count;
+        char why[WHY_BYTES];
+        const size_t room = CONTROLS_MAX - s->addresses_count;
+        int count = room > 0 ? endpoint_resolve(given[i].endpoint, found, (int)room, why) : 0;
+        if (count < 2) {
+            if (s->count < SIDES_MAX)
+                s->sides[s->count++] = given[i];
+            continue;
+        }
+        s->addresses_count += (size_t)count;
+        for (int k = 0; k < count && s->count < SIDES_MAX; k++)
+            s->sides[s->count++] = (side_t){.name = given[i].name, .endpoint = found[k]};
+    }
+}
+
 static int ask_running(status_t *s)
 {
+    spread_names(s);
     open_sides(s);
     ask_sides(s);
     int exit_status = print(s);

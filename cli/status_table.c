@@ -50,6 +50,24 @@ static void print_refused(FILE *out, const json_t *report)
         fputc('\n', out);
 }
 
+/* Each of several: what share of the work it got. */
+static void print_shares(FILE *out, const char *head, json_t *each)
+{
+    const char *key;
+    json_t *one;
+    int64_t all = 0;
+    if (json_object_size(each) < 2)
+        return;
+    json_object_foreach(each, key, one) all += report_int(one, "given", 0);
+    json_object_foreach(each, key, one)
+    {
+        const int64_t given = report_int(one, "given", 0);
+        fprintf(out, "  %-11.32s %-30.64s got %" PRId64 " (%.1f %%), has %" PRId64 " of %" PRId64 "\n", head,
+                report_text(one, "name", "?"), given, all > 0 ? 100.0 * (double)given / (double)all : 0.0,
+                report_int(one, "outstanding", 0), report_int(one, "window", 0));
+    }
+}
+
 static void print_publisher(FILE *out, const json_t *p, const char *dead_command)
 {
     char text[HUMAN_TEXT];
@@ -96,6 +114,7 @@ static void print_publisher(FILE *out, const json_t *p, const char *dead_command
         fprintf(out, "%-10" PRId64 " credit %" PRId64 "\n", report_int(p, "consumers", 0),
                 report_int(p, "credit", 0));
     }
+    print_shares(out, "", json_object_get(p, "sessions"));
     print_refused(out, p);
 }
 
@@ -130,6 +149,7 @@ static void print_consumer(FILE *out, const json_t *c, const char *endpoint)
     fprintf(out, "  %-10s %-18s %7s %7s %7s %7s %7s %10s %7s %7s\n", "leg", "kind", "workers", "running",
             "credit", "waiting", "backoff", "done", "bad", "retries");
     json_object_foreach(legs, leg, workers) print_leg(out, leg, workers);
+    json_object_foreach(legs, leg, workers) print_shares(out, leg, json_object_get(workers, "each"));
 }
 
 void status_table(FILE *out, const status_view_t *view)

@@ -16,6 +16,7 @@ enum {
 
 typedef struct {
     uint32_t window;
+    uint64_t given;         /* tasks, since it joined */
     uint64_t seen;          /* highest number of its RESULTS that was taken; 0: none, any may come first */
     int64_t hold_ms;        /* nothing is given to it before; 0: it may be given */
     bool spoke;             /* since the last WELCOME, which it has got then */
@@ -266,8 +267,10 @@ static uint32_t send_frame(downstream_t *d, uint32_t leg, uint32_t n, bool picky
         d->refs[count++] = task.record.ref;
     }
     batch_end(&batch);
-    if (count == 0 || server_send(d->server, n, &d->frame) == 0)
+    if (count == 0 || server_send(d->server, n, &d->frame) == 0) {
+        d->workers[n].given += count;
         return count;
+    }
     take_back(d, n, count);
     return 0;
 }
@@ -361,6 +364,21 @@ int64_t downstream_next_ms(const downstream_t *d)
 const char *downstream_endpoint(const downstream_t *d)
 {
     return server_endpoint(d->server);
+}
+
+uint32_t downstream_next_worker(const downstream_t *d, uint32_t after, downstream_worker_t *ret)
+{
+    const roster_t *roster = d->options.roster;
+    uint32_t n = server_next_peer(d->server, after);
+    if (n == PEER_NONE)
+        return PEER_NONE;
+    const worker_t *w = &d->workers[n];
+    *ret = (downstream_worker_t){.leg = roster_leg(roster, n),
+                                 .label = w->label,
+                                 .window = w->window,
+                                 .outstanding = roster_outstanding(roster, n),
+                                 .given = w->given};
+    return n;
 }
 
 void downstream_counts(const downstream_t *d, server_counts_t *ret)

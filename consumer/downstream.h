@@ -30,6 +30,14 @@ void downstream_tick(downstream_t *d);
 void downstream_flush(downstream_t *d);
 int64_t downstream_next_ms(const downstream_t *d);
 const char *downstream_endpoint(const downstream_t *d);
+/* Who works, for status: walks the workers, from UINT32_MAX to UINT32_MAX. */
+typedef struct {
+    uint32_t leg;
+    const char *label; /* escaped */
+    uint32_t window, outstanding;
+    uint64_t given; /* tasks, since it joined */
+} downstream_worker_t;
+uint32_t downstream_next_worker(const downstream_t *d, uint32_t after, downstream_worker_t *ret);
 void downstream_counts(const downstream_t *d, server_counts_t *ret);
 
 #endif

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DUMP_MESSAGES_MAX = 100 };
+enum {
+    DUMP_MESSAGES_MAX = 100,
+    WORKERS_SHOWN_MAX = 64, /* of all legs; the rows of a table are bounded */
+};
 
 static void leg_rows(const consumer_t *c, const gather_gauges_t *g, uint32_t leg, metrics_t *m)
 {
@@ -27,6 +30,24 @@ static void leg_rows(const consumer_t *c, const gather_gauges_t *g, uint32_t leg
     metrics_int(m, (int64_t)g->timeouts[leg], "workers.%s.timeouts", name);
     metrics_int(m, (int64_t)g->lost[leg], "workers.%s.lost", name);
     metrics_int(m, g->suspects[leg], "workers.%s.suspects", name);
+}
+
+/* How the tasks spread. */
+static void worker_rows(const consumer_t *c, metrics_t *m)
+{
+    downstream_worker_t w;
+    uint32_t shown[LEGS_MAX] = {0}, n = PEER_NONE;
+    for (uint32_t i = 0; i < WORKERS_SHOWN_MAX; i++) {
+        n = downstream_next_worker(c->downstream, n, &w);
+        if (n == PEER_NONE)
+            return;
+        const char *leg = legs_name(&c->legs, w.leg);
+        const uint32_t at = shown[w.leg]++;
+        metrics_text(m, w.label, "workers.%s.each.%u.name", leg, at);
+        metrics_int(m, w.window, "workers.%s.each.%u.window", leg, at);
+        metrics_int(m, w.outstanding, "workers.%s.each.%u.outstanding", leg, at);
+        metrics_int(m, (int64_t)w.given, "workers.%s.each.%u.given", leg, at);
+    }
 }
 
 static void refused_rows(const consumer_t *c, const upstream_counts_t *up, metrics_t *m)
@@ -63,6 +84,7 @@ void report_status(const consumer_t *c, metrics_t *m)
     metrics_int(m, up.dialer.up, "publishers.connected");
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
         leg_rows(c, &gauges, leg, m);
+    worker_rows(c, m);
     metrics_int(m, (int64_t)up.consumed, "consumed");
     metrics_int(m, (int64_t)up.acked, "acked");
     metrics_int(m, (int64_t)up.dead, "dead");

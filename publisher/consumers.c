@@ -64,6 +64,7 @@ static int take_held(consumers_t *c, uint16_t session, const hello_t *h)
 static void name(consumers_t *c, uint16_t session, const hello_t *h, bool known)
 {
     if (!known) {
+        c->sessions[session].given = 0;
         c->last_who = c->last_who == UINT32_MAX ? 1 : c->last_who + 1;
         c->sessions[session].who = c->last_who;
         delivery_session_name(c->delivery, session, c->last_who);
@@ -265,6 +266,7 @@ int consumers_deliver(consumers_t *c, bool *ret_more, int64_t now_ms)
         int sent = send_items(c, session, c->items, n);
         size_t given = sent > 0 ? (size_t)sent : 0;
         messages += given;
+        c->sessions[session].given += given;
         bytes += c->frame.len;
         for (size_t i = 0; i < given; i++)
             c->redelivered += c->items[i].deliveries > 0;

@@ -40,6 +40,7 @@ typedef struct {
         uint32_t window;
         uint32_t who;
         bool blocked;
+        uint64_t given; /* messages, since it connected */
     } sessions[SESSIONS_MAX];
     consumer_label_t *labels;
     uint32_t last_who;

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DUMP_LEASES_MAX = 1000 };
+enum {
+    DUMP_LEASES_MAX = 1000,
+    SESSIONS_SHOWN_MAX = 32, /* the rows of a table are bounded */
+};
 
 uint64_t report_died(const publisher_t *p)
 {
@@ -70,6 +73,24 @@ void report_outbox(outbox_t *outbox, metrics_t *m)
     metrics_int(m, g.bytes, "outbox_bytes");
 }
 
+/* How the messages spread. */
+static void fill_sessions(const publisher_t *p, metrics_t *m)
+{
+    const consumers_t *c = &p->consumers;
+    uint32_t peer = PEER_NONE;
+    for (uint32_t i = 0; i < SESSIONS_SHOWN_MAX; i++) {
+        char name[4 * LABEL_BYTES_MAX + 1];
+        peer = server_next_peer(c->server, peer);
+        if (peer == PEER_NONE)
+            return;
+        const char *label = consumers_label((void *)c, c->sessions[peer].who);
+        metrics_text(m, text_escape(label, strlen(label), name, sizeof name), "sessions.%u.name", i);
+        metrics_int(m, c->sessions[peer].window, "sessions.%u.window", i);
+        metrics_int(m, delivery_outstanding(p->delivery, (uint16_t)peer), "sessions.%u.outstanding", i);
+        metrics_int(m, (int64_t)c->sessions[peer].given, "sessions.%u.given", i);
+    }
+}
+
 static void fill_status(const publisher_t *p, metrics_t *m)
 {
     char session[24];
@@ -91,6 +112,7 @@ static void fill_status(const publisher_t *p, metrics_t *m)
     metrics_int(m, p->settings.outbox_max, "outbox_max_bytes");
     metrics_int(m, !p->had_room, "outbox_full");
     fill_memory(p, m);
+    fill_sessions(p, m);
     metrics_real(m, rate_per_s(&p->published_rate), "rate.published");
     metrics_real(m, rate_per_s(&p->acked_rate), "rate.acked");
     fill_legs(p, m);

@@ -36,6 +36,34 @@ static void test_two_publishers_feed_two_consumers(void **state)
     rig_passed(rig);
 }
 
+static void test_status_shows_who_got_how_much(void **state)
+{
+    rig_t *rig = *state;
+    char path[64];
+    int64_t messages = 0, tasks = 0;
+
+    start_publisher(rig, 0, NO_ARGS);
+    for (unsigned i = 0; i < 2; i++)
+        start_consumer(rig, i, 1, NO_ARGS);
+    start_save(rig, 0, 2, NO_ARGS);
+    for (unsigned i = 0; i < 2; i++)
+        start_restart(rig, i, 2, ARGS("--slots", "8", "--simulate", "0..5"));
+    WAIT(status_number(rig, "clients-0", "consumers") == 2);
+    for (unsigned i = 0; i < 2; i++)
+        WAIT(status_number(rig, i == 0 ? "control-0" : "control-1", "workers.restart.count") == 2);
+    publish_hosts(rig, 0, "shared", 300);
+    WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "sessions.%u.given", i);
+        messages += status_number(rig, "clients-0", path);
+        snprintf(path, sizeof path, "workers.restart.each.%u.given", i);
+        tasks += status_number(rig, "control-0", path) + status_number(rig, "control-1", path);
+    }
+    assert_int_equal(messages, 300);
+    assert_int_equal(tasks, 300);
+    rig_passed(rig);
+}
+
 static void test_a_worker_added_in_the_middle_gets_work(void **state)
 {
     rig_t *rig = *state;
@@ -138,6 +166,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RIG_TESTS(test_two_publishers_feed_two_consumers),
+        RIG_TESTS(test_status_shows_who_got_how_much),
         RIG_TESTS(test_a_worker_added_in_the_middle_gets_work),
         RIG_TESTS(test_a_consumer_added_in_the_middle_gets_work),
         RIG_TESTS(test_the_leases_of_a_killed_consumer_go_to_another),

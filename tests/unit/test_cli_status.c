@@ -89,6 +89,22 @@ static void a_consumer_has_a_row_for_each_leg(void **state)
     assert_has("  restart    -                        0 ");
 }
 
+static void of_several_the_shares_are_shown(void **state)
+{
+    (void)state;
+    table("{\"consumers\":2,\"sessions\":{\"0\":{\"name\":\"c1:7\",\"window\":100,\"outstanding\":3,"
+          "\"given\":30},"
+          "\"1\":{\"name\":\"c2:7\",\"window\":200,\"outstanding\":4,\"given\":10}}}",
+          "{\"workers\":{\"save\":{\"each\":{\"0\":{\"name\":\"alone\"}}},\"restart\":{\"each\":{"
+          "\"0\":{\"name\":\"w1:7\",\"window\":64,\"given\":0},\"1\":{\"name\":\"w2:7\",\"given\":0},\"2\":5}"
+          "}}}");
+    assert_has("              c1:7                           got 30 (75.0 %), has 3 of 100\n");
+    assert_has("              c2:7                           got 10 (25.0 %), has 4 of 200\n");
+    assert_has("  restart     w1:7                           got 0 (0.0 %), has 0 of 64\n");
+    assert_has("  restart     ?                              got 0 (0.0 %), has 0 of 0\n");
+    assert_null(strstr(page, "alone"));
+}
+
 static void both_are_told_apart(void **state)
 {
     (void)state;
@@ -127,6 +143,7 @@ int main(void)
         cmocka_unit_test(a_running_publisher),
         cmocka_unit_test(an_idle_outbox_tells_what_it_can),
         cmocka_unit_test(a_consumer_has_a_row_for_each_leg),
+        cmocka_unit_test(of_several_the_shares_are_shown),
         cmocka_unit_test(both_are_told_apart),
         cmocka_unit_test(consumers_that_are_not_shown_are_told_of),
         cmocka_unit_test(values_of_another_type_do_no_harm),
