@@ -9,6 +9,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int command_up(int argc, char **argv);
 int command_publish(int argc, char **argv);
+int command_load(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_health(int argc, char **argv);
 int command_dead(int argc, char **argv);

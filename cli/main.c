@@ -12,6 +12,7 @@ typedef struct {
 static const command_t commands[] = {
     {"up", command_up, "run and supervise the whole pipeline on this machine"},
     {"publish", command_publish, "publish messages and wait until they are safe"},
+    {"load", command_load, "publish many messages to a running pipeline, wait until they are acked"},
     {"status", command_status, "show what a running pipeline, or an idle outbox, holds"},
     {"health", command_health, "tell whether a program lives, by exit status"},
     {"dead", command_dead, "list, show, redrive or purge dead letters"},

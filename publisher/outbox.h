@@ -123,6 +123,7 @@ typedef struct {
     uint64_t dead;
     int64_t bytes;     /* in use, freed pages not counted */
     int64_t oldest_ms; /* published_at of the oldest that is not dead; 0 none */
+    uint64_t oldest;   /* its row; 0 none */
 } outbox_gauges_t;
 void outbox_gauges(outbox_t *o, outbox_gauges_t *ret);
 /* The same counts at no cost: rows that are not dead, and dead ones. */

@@ -81,7 +81,7 @@ static const char *const statements_sql[STATEMENTS] = {
         "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries"
         " FROM messages m LEFT JOIN states s ON s.id = m.id WHERE m.id = ?1",
     [ST_FIND_DEAD] = "SELECT id, legs, body, done, bad, deliveries FROM dead WHERE id = ?1",
-    [ST_OLDEST] = "SELECT body FROM messages ORDER BY id LIMIT 1",
+    [ST_OLDEST] = "SELECT body, id FROM messages ORDER BY id LIMIT 1",
     [ST_PAGES] = "PRAGMA page_count",
     [ST_PAGES_FREE] = "PRAGMA freelist_count",
 };

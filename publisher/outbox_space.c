@@ -138,16 +138,18 @@ void outbox_disk_full(outbox_t *o)
     outbox_reserve_free(o);
 }
 
-static int64_t oldest_ms(outbox_t *o)
+static void measure_oldest(outbox_t *o, outbox_gauges_t *ret)
 {
     sqlite3_stmt *st = o->statements[ST_OLDEST];
     body_t body;
-    int64_t ms = 0;
-    if (sqlite3_step(st) == SQLITE_ROW &&
-        body_parse(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), &body) == 0)
-        ms = body.published_ms;
+    ret->oldest_ms = 0;
+    ret->oldest = 0;
+    if (sqlite3_step(st) == SQLITE_ROW) {
+        ret->oldest = (uint64_t)sqlite3_column_int64(st, 1);
+        if (body_parse(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), &body) == 0)
+            ret->oldest_ms = body.published_ms;
+    }
     sqlite3_reset(st);
-    return ms;
 }
 
 void outbox_gauges(outbox_t *o, outbox_gauges_t *ret)
@@ -156,7 +158,7 @@ void outbox_gauges(outbox_t *o, outbox_gauges_t *ret)
     ret->dead = o->committed.dead;
     measure(o);
     ret->bytes = o->bytes;
-    ret->oldest_ms = oldest_ms(o);
+    measure_oldest(o, ret);
 }
 
 uint64_t outbox_living(const outbox_t *o)

@@ -70,6 +70,8 @@ void report_outbox(outbox_t *outbox, metrics_t *m)
     metrics_int(m, (int64_t)(g.rows - g.dead), "backlog");
     metrics_int(m, (int64_t)g.dead, "dead");
     metrics_int(m, age_ms > 0 ? age_ms : 0, "oldest_age_ms");
+    metrics_int(m, (int64_t)(g.oldest >> EPOCH_SHIFT), "oldest_epoch");
+    metrics_int(m, (int64_t)(g.oldest & SEQ_MAX), "oldest_seq");
     metrics_int(m, g.bytes, "outbox_bytes");
 }
 

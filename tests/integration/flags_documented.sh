@@ -25,7 +25,7 @@ check() {
 check mandrill-publisher "$programs/mandrill-publisher"
 check mandrill-consumer "$programs/mandrill-consumer"
 check mandrill-worker "$programs/mandrill-worker"
-for command in up publish status health dead bench; do
+for command in up publish load status health dead bench; do
     check "mandrill $command" "$programs/mandrill" "$command"
 done
 exit $failed
