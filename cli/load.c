@@ -213,7 +213,8 @@ static uint64_t due(const load_run_t *l)
     uint64_t left = l->result.count - l->sent;
     if (l->rate <= 0)
         return left;
-    const double by_rate = (double)(clock_us() / 1000 - l->start_ms) * l->rate / 1000 + 1;
+    const int64_t passed_ms = clock_ms() - l->start_ms;
+    const double by_rate = (double)passed_ms * l->rate / 1000 + 1;
     const uint64_t so_far = by_rate < (double)l->result.count ? (uint64_t)by_rate : l->result.count;
     const uint64_t n = so_far > l->sent ? so_far - l->sent : 0;
     return n < left ? n : left;
