@@ -37,7 +37,7 @@ check_commands() {
 # Names of tests as ctest has them: `suite.name`.
 check_tests() {
     ctest --test-dir "$build" -N > tests
-    tr '\140' '\n' < "$1" | grep -xE '(unit|contract|integration|faults|sim)\.[a-z_]+' | sort -u > named # between backticks
+    tr '\140' '\n' < "$1" | grep -xE '(unit|contract|integration|faults|sim|compose)\.[a-z_]+' | sort -u > named # between backticks
     while IFS= read -r name; do
         count=$((count + 1))
         grep -qE " $name\$" tests || fail "$1: there is no test $name"
