@@ -13,6 +13,8 @@ int client_open(client_t *c, const char *endpoint, char *why)
     if (r < 0)
         return r;
     snprintf(c->endpoint, sizeof(c->endpoint), "%s", endpoint);
+    memcpy(c->address, address[0], sizeof(c->address));
+    c->looked_ms = clock_ms();
     return wire_connect(&c->wire, address[0], why);
 }
 
@@ -28,6 +30,21 @@ bool client_send(client_t *c, const buffer_t *frame, int64_t *ret_again_ms)
     c->reached = c->reached || sent;
     *ret_again_ms = sent ? CLIENT_REPEAT_MS : CLIENT_CONNECT_MS;
     return sent;
+}
+
+void client_follow(client_t *c)
+{
+    char address[1][128], why[WHY_BYTES];
+    wire_t *wire;
+    if (clock_ms() - c->looked_ms < CLIENT_LOOK_MS)
+        return;
+    int r = endpoint_resolve(c->endpoint, address, 1, why);
+    c->looked_ms = clock_ms();
+    if (r < 0 || strcmp(address[0], c->address) == 0 || wire_connect(&wire, address[0], why) < 0)
+        return;
+    wire_close(&c->wire, 0);
+    c->wire = wire;
+    memcpy(c->address, address[0], sizeof(c->address));
 }
 
 void client_wait(const client_t *c, int fd, int64_t until_ms)

@@ -12,11 +12,14 @@ enum {
     CLIENT_REPEAT_MS = 1000,
     CLIENT_AGAIN_MS = 200,  /* after "not now" */
     CLIENT_CONNECT_MS = 20, /* until there is a connection */
+    CLIENT_LOOK_MS = 3000,  /* between two looks whether a name has another address */
 };
 
 typedef struct {
     wire_t *wire;
     char endpoint[128];
+    char address[128]; /* where that was found */
+    int64_t looked_ms;
     bool reached;      /* something was sent to somebody */
     char not_now[160]; /* why the publisher does not do it yet; "" : it did not say so */
 } client_t;
@@ -26,6 +29,9 @@ int client_open(client_t *c, const char *endpoint, char *why);
 void client_close(client_t *c);
 /* False: it can't be sent now. *ret_again_ms: after how long it is to be sent again if no answer comes. */
 bool client_send(client_t *c, const buffer_t *frame, int64_t *ret_again_ms);
+/* Before a request is sent again: a publisher that moved is looked for where its name points to now. A lookup
+ * may take its time. */
+void client_follow(client_t *c);
 /* Waits for a frame or a new connection, or until `fd` (-1: none) can be read. */
 void client_wait(const client_t *c, int fd, int64_t until_ms);
 /* True when the connection is a new one: what was sent and not answered is to be sent again, now. */

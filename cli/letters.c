@@ -76,6 +76,8 @@ static int64_t send_due(letters_t *l, int64_t now_ms, bool *ret_overdue)
             buffer_clear(&l->frame);
             encode_dead(&l->frame, &o->question);
             int64_t again_ms;
+            if (o->sent > 0)
+                client_follow(&l->client);
             o->sent += client_send(&l->client, &l->frame, &again_ms) ? 1 : 0;
             o->send_ms = now_ms + again_ms;
         }

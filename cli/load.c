@@ -16,7 +16,7 @@
 #include <string.h>
 #include <zmq.h>
 
-enum { ASK_EVERY_MS = 200, SIZE_MAX_BYTES = BODY_BYTES_MAX / 2, NAME_TEXT = 32 };
+enum { ASK_EVERY_MS = 200, ASK_ANEW_MS = 3000, SIZE_MAX_BYTES = BODY_BYTES_MAX / 2, NAME_TEXT = 32 };
 
 static const config_option_t options[] = {
     {.name = "count",
@@ -78,6 +78,7 @@ static const config_program_t program = {
 
 typedef struct {
     publish_client_t *client;
+    const char *endpoint;
     ask_t *ask;
     FILE *journal; /* NULL: none */
     buffer_t body;
@@ -85,7 +86,7 @@ typedef struct {
     char pad[SIZE_MAX_BYTES + 1];
     uint64_t sent;
     double rate;
-    int64_t timeout_ms, start_ms, asked_ms, moved_ms;
+    int64_t timeout_ms, start_ms, asked_ms, answered_ms, moved_ms;
     progress_t progress;
     bool show;
     load_watch_t watch;
@@ -107,15 +108,30 @@ static uint64_t count_done(const load_run_t *l)
     return confirmed > left ? confirmed - left : 0;
 }
 
+/* Nobody answers: the name may have another address by now. */
+static void ask_anew(load_run_t *l, int64_t now_ms)
+{
+    char why[WHY_BYTES];
+    ask_t *fresh;
+    l->answered_ms = now_ms;
+    if (ask_open(&fresh, l->endpoint, why) < 0)
+        return;
+    ask_close(&l->ask);
+    l->ask = fresh;
+}
+
 static void look(load_run_t *l)
 {
     const int64_t now_ms = clock_ms();
+    if (now_ms - l->answered_ms >= ASK_ANEW_MS)
+        ask_anew(l, now_ms);
     if (now_ms - l->asked_ms >= ASK_EVERY_MS) {
         ask_send(l->ask);
         l->asked_ms = now_ms;
     }
     json_t *status = ask_take(l->ask);
     if (status) {
+        l->answered_ms = now_ms;
         if (load_watch_report(&l->watch, status))
             l->moved_ms = now_ms;
         json_decref(status);
@@ -288,11 +304,13 @@ static int run_load(load_run_t *l, bool as_json)
 static int open_load(load_run_t *l, const config_t *config)
 {
     char why[WHY_BYTES];
-    const char *endpoint = config_text(config, "clients"), *journal = config_text(config, "journal");
+    const char *journal = config_text(config, "journal");
+    l->endpoint = config_text(config, "clients");
+    l->answered_ms = clock_ms();
     if (journal && !(l->journal = fopen(journal, "we")))
         return tell(journal, strerror(errno));
-    if (ask_open(&l->ask, endpoint, why) < 0 ||
-        publish_client_open(&l->client, endpoint, l->timeout_ms, why) < 0)
+    if (ask_open(&l->ask, l->endpoint, why) < 0 ||
+        publish_client_open(&l->client, l->endpoint, l->timeout_ms, why) < 0)
         return tell("no way to the publisher", why);
     return EXIT_OK;
 }

@@ -87,6 +87,8 @@ int publish_client_send(publish_client_t *c, confirm_t *ret, const refusal_t **r
     for (int64_t now_ms = clock_ms(); now_ms < end_ms; now_ms = clock_ms()) {
         if (client_reconnected(&c->client) || now_ms >= send_ms) {
             int64_t again_ms;
+            if (send_ms > 0)
+                client_follow(&c->client);
             client_send(&c->client, &c->frame, &again_ms);
             send_ms = now_ms + again_ms;
         }

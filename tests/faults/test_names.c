@@ -115,6 +115,36 @@ static void test_a_new_address_is_found(void **state)
     trial_end(&t, "a publisher that moved while names were away");
 }
 
+/* Clients look again when nobody answers them: a load goes on where its publisher has moved to. */
+static void test_clients_follow_their_publisher(void **state)
+{
+    rig_t *rig = *state;
+    char clients[TEST_PATH_MAX], moved_clients[TEST_PATH_MAX];
+
+    process_t *publisher = start_publisher(rig, 0, NO_ARGS);
+    start_consumer(rig, 0, 1, NO_ARGS);
+    start_save(rig, 0, 1, NO_ARGS);
+    start_restart(rig, 0, 1, ARGS("--simulate", "0..5"));
+    process_t *load = rig_program(rig, "load", "mandrill",
+                                  ARGS("load", "--json", "--count", "3000", "--rate", "1000", "--clients",
+                                       named(rig, "clients-0", "publisher.test", clients)));
+    shim_control_t *s = shim_for(rig, load);
+    point_to(s, "127.0.0.1", "");
+    process_start(load);
+    WAIT(saved(rig, 0) > 100);
+    assert_int_equal(process_stop(publisher), 0);
+    process_t *moved = rig_program(rig, "publisher-moved", "mandrill-publisher",
+                                   ARGS("--listen", rig_endpoint(rig, "leases-0"), "--clients",
+                                        named(rig, "clients-0", "127.0.0.2", moved_clients), "--outbox",
+                                        rig_path(rig, "outbox-0.db", (char[TEST_PATH_MAX]){0})));
+    process_start(moved);
+    point_to(s, "127.0.0.2", "");
+    assert_int_equal(process_wait(load, 2 * WAIT_MS), 0);
+    assert_int_equal(report_number(load, "acked"), 3000);
+    assert_int_equal(saved(rig, 0), 3000);
+    rig_passed(rig);
+}
+
 /* Whoever is told to stop does not wait for a lookup. */
 static void test_a_lookup_that_hangs_holds_up_no_stop(void **state)
 {
@@ -140,6 +170,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         RIG_TEST(test_sessions_outlive_their_names, "tcp"),
         RIG_TEST(test_a_new_address_is_found, "tcp"),
+        RIG_TEST(test_clients_follow_their_publisher, "tcp"),
         RIG_TEST(test_a_lookup_that_hangs_holds_up_no_stop, "tcp"),
     };
 
