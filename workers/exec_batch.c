@@ -1,38 +1,85 @@
 /* The batch executor: one call of run_batch() a turn, with all that is queued up to --batch. Nothing waits
- * for a batch to fill; while one is at work the next one queues up in the sockets. A batch cannot be
- * cancelled: the kind looks at deadlines itself, where it can. */
+ * for a batch to fill; while one is at work the next one queues up, here or in the sockets. A batch cannot be
+ * cancelled: the kind looks at deadlines itself, where it can.
+ *
+ * A kind with go_on() has its batch at work while the loop turns, so that nobody waits for a server that
+ * takes its time but those whose tasks it has. */
 #include "workers/executor.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+typedef struct {
+    worker_wait_t wait; /* of a kind with go_on() */
+    int item;           /* of the loop, for its descriptor; -1: none */
+    worker_task_t tasks[];
+} batch_state_t;
+
 static int batch_open(exec_t *e, char *why)
 {
-    e->state = calloc(e->slots, sizeof(worker_task_t));
-    if (e->state != NULL)
-        return 0;
-    snprintf(why, WHY_BYTES, "no memory for a batch of %u tasks", e->slots);
-    return -ENOMEM;
+    batch_state_t *s = calloc(1, sizeof *s + e->slots * sizeof s->tasks[0]);
+    if (s == NULL) {
+        snprintf(why, WHY_BYTES, "no memory for a batch of %u tasks", e->slots);
+        return -ENOMEM;
+    }
+    s->wait = (worker_wait_t){.fd = -1, .due_ms = 0};
+    s->item = -1;
+    e->state = s;
+    return 0;
+}
+
+static int begin_batch(exec_t *e)
+{
+    batch_state_t *s = e->state;
+    const uint32_t n = executor_begin(e, e->slots);
+    for (uint32_t i = 0; i < n; i++)
+        s->tasks[i] = executor_pop(e)->task;
+    return n == 0 ? 0 : e->kind->run_batch(e->self, s->tasks, n, e->sink);
+}
+
+/* The loop watches what the kind waits for now. */
+static int watch(exec_t *e)
+{
+    batch_state_t *s = e->state;
+    const int fd = s->wait.fd;
+    e->kind->await(e->self, &s->wait);
+    if (s->wait.fd != fd) {
+        loop_remove(e->loop, s->item);
+        s->item = s->wait.fd >= 0 ? loop_add_fd(e->loop, s->wait.fd) : -1;
+        if (s->wait.fd >= 0 && s->item < 0)
+            return s->item;
+    }
+    loop_watch_writes(e->loop, s->item, s->wait.writes);
+    return 0;
 }
 
 static int batch_run(exec_t *e)
 {
-    worker_task_t *tasks = e->state;
-    const uint32_t n = executor_begin(e, e->slots);
-    for (uint32_t i = 0; i < n; i++)
-        tasks[i] = executor_pop(e)->task;
-    return n == 0 ? 0 : e->kind->run_batch(e->self, tasks, n, e->sink);
+    if (e->kind->go_on == NULL)
+        return begin_batch(e);
+    int result = e->kind->go_on(e->self, e->loop->now_ms, e->sink);
+    /* What comes while the kind takes nothing is for it to give back. */
+    if (result >= 0 && executor_running(e) == 0 && e->queue_count > 0)
+        result = begin_batch(e);
+    const int error = result >= 0 ? watch(e) : result;
+    return error < 0 ? error : result;
 }
 
 static int64_t batch_next_ms(const exec_t *e)
 {
-    return e->queue_count > 0 ? e->loop->now_ms : INT64_MAX;
+    const batch_state_t *s = e->state;
+    if (e->queue_count > 0 && executor_running(e) == 0)
+        return e->loop->now_ms;
+    return e->kind->go_on != NULL ? s->wait.due_ms : INT64_MAX;
 }
 
 static bool batch_close(exec_t *e)
 {
-    free(e->state);
+    batch_state_t *s = e->state;
+    if (s != NULL)
+        loop_remove(e->loop, s->item);
+    free(s);
     e->state = NULL;
     return true;
 }

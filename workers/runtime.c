@@ -16,7 +16,7 @@ enum {
     RETRY_MS = 10,      /* a frame that could not be sent */
     LINGER_MS = 1000,   /* for the last results and BYE */
     DUMP_TASKS_MAX = 20,
-    /* A commit is no stall; what keeps PING from its time is. */
+    /* A commit in the loop's thread is no stall; what keeps PING from its time is. */
     BATCH_STALL_MS = 1000,
 };
 
@@ -206,6 +206,8 @@ static void run_tasks(runtime_t *rt)
     const int result = rt->executor.ops->run(&rt->executor);
     if (result > 0)
         rt->paused_until_ms = rt->loop.now_ms + result;
+    else if (result == 0 && rt->options.kind->go_on != NULL)
+        rt->paused_until_ms = 0;
     if (result < 0 && rt->failed == 0)
         rt->failed = result;
 }
@@ -242,7 +244,7 @@ static int open_all(runtime_t *rt, char *why)
 {
     const runtime_options_t *o = &rt->options;
     loop_init(&rt->loop);
-    if (o->kind->executor == EXECUTOR_BATCH)
+    if (o->kind->executor == EXECUTOR_BATCH && o->kind->go_on == NULL)
         rt->loop.stall_ms = BATCH_STALL_MS;
     rt->signals_item = loop_add_fd(&rt->loop, rt->signals);
     held_init(&rt->tasks);

@@ -3,7 +3,8 @@
  * executor that it names:
  *
  *   batch    run_batch() gets all that is queued, up to --batch, in the thread of the loop
- *            (save: one transaction a batch)
+ *            (save: one transaction a batch); with go_on() the batch is at work while the loop turns
+ *            (save-postgres: a server answers when it likes)
  *   loop     start() begins a task, poll() ends those that are due; thousands at once
  *            (timers, non-blocking I/O)
  *   threads  run() does one task and may block; --slots threads
@@ -48,6 +49,13 @@ void worker_fail(worker_sink_t *sink, uint32_t number, outcome_t outcome, int64_
 /* One line for people about a task ("Saved web-1 into database"); only with --log-messages. */
 void worker_say(worker_sink_t *sink, const char *what, const worker_task_t *task, const char *rest);
 
+/* What a kind with go_on() waits for. */
+typedef struct {
+    int fd;         /* something can be read from it; -1: none */
+    bool writes;    /* or written to it */
+    int64_t due_ms; /* or it is so late, as clock_ms() counts; INT64_MAX: never */
+} worker_wait_t;
+
 typedef enum { EXECUTOR_BATCH, EXECUTOR_LOOP, EXECUTOR_THREADS } executor_t;
 
 typedef struct {
@@ -72,6 +80,12 @@ typedef struct {
      * (the store is away or full, the tasks were BLOCKED). A fault of the store that no retry mends: -EIO
      * after the kind has logged it; tasks without a result are then given to others, and the worker exits. */
     int (*run_batch)(void *self, const worker_task_t *tasks, uint32_t n, worker_sink_t *sink);
+    /* batch, or NULL: run_batch() only begins the batch, whose tasks stay where they are until their results
+     * are given; no other begins before that. go_on() is called in every turn, with a batch at work or
+     * without, and does what can be done without waiting: 0; how many ms nothing will be taken, which holds
+     * until it says something else; or -EIO, as above. await() says what it waits for until the next turn. */
+    int (*go_on)(void *self, int64_t now_ms, worker_sink_t *sink);
+    void (*await)(const void *self, worker_wait_t *ret);
     /* loop */
     void (*start)(void *self, const worker_task_t *task, int64_t now_ms, worker_sink_t *sink);
     int64_t (*poll)(void *self, int64_t now_ms,

@@ -48,6 +48,12 @@ int loop_add_fd(loop_t *l, int fd)
     return add(l, NULL, fd);
 }
 
+void loop_watch_writes(loop_t *l, int item, bool writes)
+{
+    if (item >= 0 && item < l->count)
+        l->items[item].events = (short)(ZMQ_POLLIN | (writes ? ZMQ_POLLOUT : 0));
+}
+
 void loop_remove(loop_t *l, int item)
 {
     if (item < 0 || item >= l->count)

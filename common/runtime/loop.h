@@ -29,6 +29,8 @@ void loop_init(loop_t *l);
 /* Returns the item's number, or -ENOSPC. */
 int loop_add_socket(loop_t *l, void *socket);
 int loop_add_fd(loop_t *l, int fd);
+/* Whether the item is ready, too, when it can be written to. */
+void loop_watch_writes(loop_t *l, int item, bool writes);
 void loop_remove(loop_t *l, int item); /* the numbers of others stay */
 bool loop_ready(const loop_t *l, int item);
 /* Waits until something is ready or the time is up (due_ms: absolute; INT64_MAX: at most 1 s; sooner when the
