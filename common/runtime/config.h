@@ -42,6 +42,7 @@ typedef struct {
     const char *choices; /* TEXT: "ipc|tcp"; NULL: any */
     const char *key;     /* INT, REAL, DURATION, SIZE: "LEG" when a leg may have its own value; NULL: no */
     bool reloads;        /* a new value in the file counts from SIGHUP on */
+    bool secret;         /* its value may hold a password: no log line shows it */
     bool own_variable;   /* MANDRILL_SECTION_NAME: the name alone means something else in other programs */
 } config_option_t;
 

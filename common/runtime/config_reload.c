@@ -23,8 +23,10 @@ static bool same_value(const config_option_t *o, const config_value_t *a, const 
     return same;
 }
 
-static const char *show(const config_value_t *v, char text[static SHOWN_BYTES])
+static const char *show(const config_option_t *o, const config_value_t *v, char text[static SHOWN_BYTES])
 {
+    if (o->secret && v->text)
+        return "a value that is not shown";
     return v->text ? text_escape(v->text, strlen(v->text), text, SHOWN_BYTES) : "not given";
 }
 
@@ -38,10 +40,11 @@ static bool take_value(config_t *c, config_t *fresh, size_t i)
         return false;
     text_escape(new->origin, strlen(new->origin), where, sizeof(where));
     if (!o->reloads) {
-        log_warn("%s: %s instead of %s needs a restart (%s)", o->name, show(new, is), show(old, was), where);
+        log_warn("%s: %s instead of %s needs a restart (%s)", o->name, show(o, new, is), show(o, old, was),
+                 where);
         return false;
     }
-    log_info("%s: %s instead of %s (%s)", o->name, show(new, is), show(old, was), where);
+    log_info("%s: %s instead of %s (%s)", o->name, show(o, new, is), show(o, old, was), where);
     config_value_t taken = *new;
     *new = *old;
     *old = taken;

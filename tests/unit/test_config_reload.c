@@ -20,6 +20,7 @@ static const config_option_t options[] = {
      .max = 255,
      .reloads = true},
     {.name = "simulate", .type = CONFIG_TEXT, .fallback = "0..1000", .help = "a text", .reloads = true},
+    {.name = "postgres", .type = CONFIG_TEXT, .help = "a secret", .secret = true},
     {.name = "window", .type = CONFIG_INT, .help = "none by default", .reloads = true},
 };
 
@@ -143,6 +144,15 @@ static void test_what_needs_a_restart_stays(void **state)
     assert_int_equal(config_int(config, "max-tries"), 6);
 }
 
+static void test_a_secret_is_not_told(void **state)
+{
+    (void)state;
+    start("postgres = password=hunter2\n", NULL);
+    assert_int_equal(reload("postgres = password=hunter3\n"), 0);
+    assert_told("postgres: a value that is not shown instead of a value that is not shown needs a restart");
+    assert_null(strstr(told, "hunter"));
+}
+
 static void test_flags_and_environment_go_on_winning(void **state)
 {
     (void)state;
@@ -242,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_new_values_count),
         cmocka_unit_test(test_what_is_gone_from_the_file_has_its_default),
         cmocka_unit_test(test_what_needs_a_restart_stays),
+        cmocka_unit_test(test_a_secret_is_not_told),
         cmocka_unit_test(test_flags_and_environment_go_on_winning),
         cmocka_unit_test(test_a_bad_file_changes_nothing),
         cmocka_unit_test(test_a_file_that_is_gone_changes_nothing),
