@@ -14,7 +14,7 @@
 #include "common/runtime/clock.h"
 #include "common/runtime/folder.h"
 #include "common/runtime/log.h"
-#include "workers/worker.h"
+#include "workers/save/row.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,6 @@
 #include <unistd.h>
 
 enum {
-    BATCH = 1024,
     SCHEMA_VERSION = 1,
     APPLICATION_ID = 0x4d445356, /* "MDSV": tells this file from others of ours */
     /* How long to leave a store alone that is away, or locked by somebody. */
@@ -293,21 +292,17 @@ static int run(sqlite3_stmt *statement)
 static int insert(save_t *s, const worker_task_t *t, int64_t now_ms)
 {
     sqlite3_stmt *i = s->insert;
-    sqlite3_bind_int64(i, 1, (sqlite3_int64)t->id.stream);
-    sqlite3_bind_int64(i, 2, (sqlite3_int64)t->id.seq);
-    sqlite3_bind_text(i, 3, t->body.instance, (int)t->body.instance_len, SQLITE_STATIC);
-    sqlite3_bind_text(i, 4, t->body.host, (int)t->body.host_len, SQLITE_STATIC);
-    sqlite3_bind_int64(i, 5, t->body.published_ms);
-    sqlite3_bind_int64(i, 6, now_ms);
-    if (t->body.attributes == 0) {
-        sqlite3_bind_null(i, 7);
-    } else {
-        buffer_clear(&s->json);
-        body_attributes_json(&t->body, &s->json);
-        if (s->json.failed)
-            return SQLITE_NOMEM;
-        sqlite3_bind_text(i, 7, (const char *)s->json.data, (int)s->json.len, SQLITE_STATIC);
-    }
+    save_row_t row;
+    if (save_row_make(&row, t, now_ms, &s->json) != 0)
+        return SQLITE_NOMEM;
+    sqlite3_bind_int64(i, 1, row.stream);
+    sqlite3_bind_int64(i, 2, row.seq);
+    sqlite3_bind_text(i, 3, row.instance, (int)row.instance_len, SQLITE_STATIC);
+    sqlite3_bind_text(i, 4, row.host, (int)row.host_len, SQLITE_STATIC);
+    sqlite3_bind_int64(i, 5, row.published_ms);
+    sqlite3_bind_int64(i, 6, row.saved_ms);
+    /* NULL when the message has none. */
+    sqlite3_bind_text(i, 7, row.attributes, (int)row.attributes_len, SQLITE_STATIC);
     return run(i);
 }
 
@@ -409,17 +404,15 @@ static int save_batch(void *self, const worker_task_t *tasks, uint32_t n, worker
     if (rc == SQLITE_OK && s->log_pages >= CHECKPOINT_PAGES && checkpoint(s) != 0)
         return -EIO;
     if (rc == SQLITE_OK) {
-        for (uint32_t i = 0; i < n; i++) {
-            worker_say(sink, "Saved", &tasks[i], "into database");
-            worker_ok(sink, tasks[i].number);
-        }
+        for (uint32_t i = 0; i < n; i++)
+            save_row_committed(&tasks[i], sink);
         return 0;
     }
     const int wait_ms = wait_for_store(s, rc);
     if (wait_ms == 0)
         return -EIO;
     for (uint32_t i = 0; i < n; i++)
-        worker_fail(sink, tasks[i].number, OUTCOME_BLOCKED, wait_ms, "the store takes nothing now");
+        save_row_blocked(&tasks[i], wait_ms, "the store takes nothing now", sink);
     return wait_ms;
 }
 
@@ -434,7 +427,7 @@ const worker_kind_t save_sqlite = {
     .leg = "save",
     .summary = "saves each message as one row of an SQLite file",
     .executor = EXECUTOR_BATCH,
-    .slots = BATCH,
+    .slots = SAVE_BATCH,
     .options = options,
     .options_count = sizeof options / sizeof options[0],
     .open = save_open,
