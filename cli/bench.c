@@ -5,6 +5,7 @@
 #include "cli/files.h"
 #include "cli/report.h"
 #include "cli/run.h"
+#include "cli/store.h"
 #include "common/core/message.h"
 #include "common/runtime/folder.h"
 #include "common/runtime/log.h"
@@ -40,6 +41,7 @@ static const config_option_t options[] = {
      .help = "the length of a message's body",
      .min = 1,
      .max = BODY_BYTES_MAX},
+    STORE_OPTIONS("save workers; several need --postgres, whose rows stay there", 1),
     {.name = "restart",
      .type = CONFIG_INT,
      .fallback = "1",
@@ -234,7 +236,7 @@ static void fill_args(bench_t *b, const config_t *config)
     }
 }
 
-static void fill(bench_t *b, const config_t *config)
+static int fill(bench_t *b, const config_t *config)
 {
     bench_result_t *result = &b->result;
     pipeline_settings_t *p = &b->pipeline;
@@ -254,9 +256,12 @@ static void fill(bench_t *b, const config_t *config)
     p->drain_ms = DRAIN_MS;
     p->counts[PART_PUBLISHER] = 1;
     p->counts[PART_CONSUMER] = 1;
-    p->counts[PART_SAVE] = 1;
     p->counts[PART_RESTART] = result->restart;
     fill_args(b, config);
+    const int exit_status = store_choose(p, &program, config);
+    result->save = p->counts[PART_SAVE];
+    result->store = p->postgres ? "postgres" : "sqlite";
+    return exit_status;
 }
 
 int command_bench(int argc, char **argv)
@@ -274,7 +279,9 @@ int command_bench(int argc, char **argv)
         log_error("%s", b ? "signals can't be read" : "out of memory");
         goto out;
     }
-    fill(b, config);
+    exit_status = fill(b, config);
+    if (exit_status != EXIT_OK)
+        goto out;
     if (r == CONFIG_CHECK) {
         exit_status = parts_check(&b->pipeline);
         goto out;

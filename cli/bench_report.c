@@ -63,6 +63,8 @@ static json_t *settings_json(const bench_result_t *b)
     json_t *settings = json_object();
     set(settings, "rate", b->rate > 0 ? rounded(b->rate) : json_null());
     set(settings, "size", json_integer(b->size_bytes));
+    set(settings, "store", json_string(b->store));
+    set(settings, "save", json_integer(b->save));
     set(settings, "restart", json_integer(b->restart));
     set(settings, "slots", b->slots > 0 ? json_integer(b->slots) : json_null());
     set(settings, "transport", json_string(b->transport));

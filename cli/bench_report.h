@@ -19,7 +19,8 @@ typedef struct {
     /* Settings. */
     double rate; /* 0: as fast as possible */
     int64_t size_bytes;
-    uint32_t restart, slots; /* slots 0: the worker's default */
+    const char *store;             /* "sqlite" or "postgres" */
+    uint32_t save, restart, slots; /* slots 0: the worker's default */
     const char *transport;
     const char *data_dir; /* NULL: a temporary one */
 } bench_result_t;

@@ -22,6 +22,17 @@ static const struct {
     [PART_RESTART] = {"restart", "mandrill-worker", "restart-simulate", NULL, NULL},
 };
 
+/* A save worker of a server has no file. */
+static bool has_file(const pipeline_settings_t *s, part_t part)
+{
+    return parts[part].file_flag && !(part == PART_SAVE && s->postgres);
+}
+
+static const char *kind(const pipeline_settings_t *s, part_t part)
+{
+    return part == PART_SAVE && s->postgres ? "save-postgres" : parts[part].kind;
+}
+
 const char *part_name(part_t part)
 {
     return parts[part].name;
@@ -39,9 +50,9 @@ int part_add_words(args_t *args, const pipeline_settings_t *s, part_t part)
         return r;
     if (parts[part].kind) {
         args_add(args, "--kind");
-        args_add(args, "%s", parts[part].kind);
+        args_add(args, "%s", kind(s, part));
     }
-    if (parts[part].file_flag) {
+    if (has_file(s, part)) {
         args_add(args, "%s", parts[part].file_flag);
         args_add(args, "%s/%s", s->data_dir, parts[part].file);
     }

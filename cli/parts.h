@@ -18,6 +18,7 @@ typedef struct {
     bool ipc;             /* else tcp on the loopback */
     bool default_ports;   /* of tcp; else any free ones */
     bool restart_crashed;
+    bool postgres;          /* save workers are save-postgres, and have its options in their environment */
     uint32_t counts[PARTS]; /* of PART_PUBLISHER always 1 */
     int64_t drain_ms;       /* what consumers and workers are given to drain */
     args_t more[PARTS];     /* further words for each part; the caller's */

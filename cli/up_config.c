@@ -1,5 +1,6 @@
 #include "cli/up_config.h"
 #include "cli/command.h"
+#include "cli/store.h"
 #include "common/core/message.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/wire.h"
@@ -21,12 +22,7 @@ static const config_option_t options[] = {
      .argument = "R",
      .help = "messages a second, or \"random\": one after a random wait of up to a second (default random; "
              "with --count as fast as possible)"},
-    {.name = "save",
-     .type = CONFIG_INT,
-     .fallback = "1",
-     .argument = "N",
-     .help = "save workers; 0: you start one elsewhere",
-     .max = WORKERS_MAX},
+    STORE_OPTIONS("save workers; several need --postgres; 0: you start one elsewhere", 0),
     {.name = "restart",
      .type = CONFIG_INT,
      .fallback = "2",
@@ -104,7 +100,9 @@ const config_program_t up_program = {
         "  mandrill up                                publish at random moments until Ctrl-C\n"
         "  mandrill up --count 1000 --simulate 0..50  1000 messages, then a summary; exit 0: all acked\n"
         "  mandrill up --count 0                      serve clients (see: mandrill publish --help)\n"
-        "  mandrill up --fail 0.1 --restart 4         one restart in ten fails, four workers\n",
+        "  mandrill up --fail 0.1 --restart 4         one restart in ten fails, four workers\n"
+        "  mandrill up --postgres postgresql://mandrill@db/requests --save 2\n"
+        "                                             two workers save into PostgreSQL\n",
     .options = options,
     .options_count = sizeof(options) / sizeof(options[0]),
 };
@@ -183,11 +181,6 @@ static int check(const config_t *config)
     if (text && strcmp(text, "random") != 0 && (config_parse_real(text, &rate) < 0 || rate <= 0))
         return command_usage(&up_program, "%s: \"%s\" is neither a number above 0 nor \"random\"",
                              config_origin(config, "rate"), text);
-    if (config_int(config, "save") > 1)
-        return command_usage(&up_program,
-                             "%s: save-sqlite is one writing process for its file, so there can be only 1; "
-                             "several need a database server (save-postgres, not part of this version)",
-                             config_origin(config, "save"));
     return EXIT_OK;
 }
 
@@ -211,12 +204,13 @@ int up_settings_init(up_settings_t *s, const config_t *config)
     p->drain_ms = config_int(config, "drain-timeout");
     p->counts[PART_PUBLISHER] = 1;
     p->counts[PART_CONSUMER] = (uint32_t)config_int(config, "consumers");
-    p->counts[PART_SAVE] = (uint32_t)config_int(config, "save");
     p->counts[PART_RESTART] = (uint32_t)config_int(config, "restart");
     fill_common(s, config);
     fill_publisher(s, config);
     fill_workers(s, config);
     int exit_status = check(config);
+    if (exit_status == EXIT_OK)
+        exit_status = store_choose(p, &up_program, config);
     return exit_status == EXIT_OK ? fill_consumer(s, config) : exit_status;
 }
 

@@ -1,6 +1,7 @@
 #include "tests/contract/contract.h"
 
 #include "common/runtime/announce.h"
+#include "tests/support/postgres.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,17 @@ row_t contract_row(const char *kind)
     return (row_t){"mandrill-worker", worker_kinds[i]};
 }
 
+/* A schema for each test: a server takes a second to make. */
+static void make_schema(contract_t *c)
+{
+    static unsigned schemas;
+    char sql[64];
+
+    snprintf(c->schema, sizeof c->schema, "test_%u", schemas++);
+    snprintf(sql, sizeof sql, "CREATE SCHEMA %s", c->schema);
+    postgres_run(postgres_shared(), "", sql);
+}
+
 static int setup(void **state)
 {
     contract_t *c = *state;
@@ -39,6 +51,8 @@ static int setup(void **state)
     if (failed == 0) {
         c->rig = rig;
         boss_open(&c->boss, rig_endpoint(c->rig, "tasks-0"));
+        if (strcmp(c->row.kind->name, "save-postgres") == 0)
+            make_schema(c);
     }
     return failed;
 }
@@ -63,7 +77,7 @@ int contract_run(const char *suite, const struct CMUnitTest *tests, size_t tests
         for (size_t r = 0; r < rows_count; r++, n++) {
             contract_t *c = &contracts[n];
             assert_true(n < TESTS_MAX);
-            c->row = rows[r];
+            *c = (contract_t){.row = rows[r]};
             c->transport = (t + r) % 2 == 0 ? "ipc" : "tcp";
             snprintf(c->name, sizeof c->name, "%s: %s over %s", tests[t].name, rows[r].kind->name,
                      c->transport);
@@ -95,7 +109,7 @@ process_t *contract_spawn(contract_t *c, const char *name, const char *other_bos
     const char *list[PROCESS_ARGUMENTS_MAX] = {"--kind",         c->row.kind->name, "--consumer",
                                                c->boss.endpoint, "--report",        "json"};
     char announce[PROCESS_NAME_MAX + 16], announced[TEST_PATH_MAX], file[TEST_PATH_MAX],
-        flag[PROCESS_NAME_MAX];
+        flag[PROCESS_NAME_MAX], conninfo[CONNINFO_MAX];
     size_t n = 6;
 
     if (other_boss != NULL) {
@@ -111,6 +125,10 @@ process_t *contract_spawn(contract_t *c, const char *name, const char *other_bos
                 snprintf(flag, sizeof flag, "--%s", c->row.kind->options[i].name);
         list[n++] = flag;
         list[n++] = file;
+    }
+    if (c->schema[0] != '\0') {
+        list[n++] = "--postgres";
+        list[n++] = postgres_conninfo(postgres_shared(), c->schema, conninfo);
     }
     if (strcmp(c->row.kind->name, "restart-simulate") == 0) {
         list[n++] = "--simulate";
@@ -130,6 +148,9 @@ process_t *contract_start(contract_t *c, const char *name, const char *const *ar
     process_t *p = contract_spawn(c, name, NULL, args);
 
     BOSS_UNTIL(b, b->workers_count > before && b->workers[before].welcomed);
+    /* It takes nothing before it has its server. */
+    if (c->schema[0] != '\0')
+        BOSS_UNTIL(b, b->workers[before].window > 0);
     return p;
 }
 

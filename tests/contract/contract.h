@@ -16,7 +16,8 @@ typedef struct {
     const char *transport;
     rig_t *rig;
     boss_t boss;
-    char name[128]; /* of the test */
+    char schema[32]; /* of a kind that saves in PostgreSQL; else "" */
+    char name[128];  /* of the test */
 } contract_t;
 
 /* Every row of the real table, then of the test's own; how many. */
@@ -28,9 +29,10 @@ int contract_run(const char *suite, const struct CMUnitTest *tests, size_t tests
                  size_t rows_count);
 
 /* The row's program for the boss (and others: endpoints that are NULL are left out), not yet welcomed.
- * Options of the kind that name a file get one in the rig's directory; a simulated restart takes 0..20 ms. */
+ * Options of the kind that name a file get one in the rig's directory; save-postgres gets a schema of the
+ * program's server; a simulated restart takes 0..20 ms. */
 process_t *contract_spawn(contract_t *c, const char *name, const char *other_boss, const char *const *args);
-/* The same, welcomed by the boss as its next worker. */
+/* The same, welcomed by the boss as its next worker and ready for tasks. */
 process_t *contract_start(contract_t *c, const char *name, const char *const *args);
 /* SIGTERM, and the boss goes on until the program has ended; its exit code. */
 int contract_stop(contract_t *c, process_t *p);

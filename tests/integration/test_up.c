@@ -1,5 +1,6 @@
 /* `mandrill up` as an operator sees it: who can be asked, what Ctrl-C tells, where dead letters are. */
 #include "tests/support/pipeline.h"
+#include "tests/support/postgres.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -280,6 +281,30 @@ static void test_a_second_signal_ends_at_once(void **state)
     rig_passed(rig);
 }
 
+/* A file has one writer, a server as many as there are; who may read its address is nobody's business. */
+static void test_many_save_workers_need_postgres(void **state)
+{
+    rig_t *rig = *state;
+    char data[TEST_PATH_MAX], conninfo[CONNINFO_MAX];
+    postgres_t *server = postgres_shared();
+
+    process_t *alone =
+        SPAWN(rig, "alone", "mandrill", "up", "-n", "--save", "2", "--data", rig_path(rig, "data", data));
+    assert_int_equal(process_wait(alone, WAIT_MS), 2);
+    assert_int_equal(process_log_count(alone, "--postgres CONNINFO (save-postgres)"), 1);
+    process_t *up = START_UP(rig, data, "--count", "300", "--simulate", "0..5", "--save", "3", "--postgres",
+                             postgres_conninfo(server, "", conninfo));
+    assert_int_equal(process_wait(up, WAIT_MS), 0);
+    assert_int_equal(postgres_rows(server, ""), 300);
+    assert_int_equal(process_log_count(up, "connected to PostgreSQL"), 3);
+    process_t *bench = SPAWN(rig, "bench", "mandrill", "bench", "--count", "2000", "--json", "--save", "2",
+                             "--postgres", conninfo);
+    assert_int_equal(process_wait(bench, WAIT_MS), 0);
+    assert_int_equal(postgres_rows(server, ""), 2300);
+    assert_int_equal(process_out_count(bench, "\"store\":\"postgres\",\"save\":2"), 1);
+    rig_passed(rig);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -293,6 +318,7 @@ int main(void)
         RIG_TEST(test_a_consumer_that_dies_while_it_drains_holds_nobody_up, "ipc"),
         RIG_TEST(test_a_second_signal_ends_at_once, "ipc"),
         RIG_TEST(test_what_died_is_told_with_the_command_that_shows_it, "ipc"),
+        RIG_TEST(test_many_save_workers_need_postgres, "ipc"),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

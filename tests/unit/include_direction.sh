@@ -104,6 +104,10 @@ self_test() {
     expect workers/save/save_sqlite.c '#include <sqlite3.h>' pass
     expect workers/restart/a.c '#include <sqlite3.h>' "outbox and save_sqlite.c"
     expect workers/save/save_sqlite.c '#include <libpq-fe.h>' "save_postgres.c only"
+    expect workers/save/row.c '#include <libpq-fe.h>' "save_postgres.c only"
+    expect workers/save/save_postgres_session.h '#include <libpq-fe.h>' "save_postgres.c only"
+    expect workers/save/save_postgres_session.c '#include <libpq-fe.h>' pass
+    expect workers/save/save_postgres.c '#include <sqlite3.h>' "outbox and save_sqlite.c"
     expect workers/save/a.c '#include <curl/curl.h>' "restart kind only"
     [ "$failures" -eq 0 ] && echo "every rule can fail"
 }

@@ -22,6 +22,8 @@ static bench_result_t example(void)
                   [PART_SAVE] = {1500, 1024},
                   [PART_RESTART] = {500, 1024}},
         .size_bytes = 100,
+        .store = "sqlite",
+        .save = 1,
         .restart = 1,
         .transport = "ipc",
     };
@@ -33,12 +35,14 @@ static void the_json_is_exactly_as_documented(void **state)
     bench_result_t b = example();
     char *text = bench_json(&b);
     assert_string_equal(
-        text, "{\"count\":1000,\"acked\":1000,\"duplicates\":3,\"dead\":0,\"seconds\":0.5,\"rate\":2000.0,"
-              "\"cpu_us_per_message\":5.0,\"latency_ms\":{\"p50\":0.75,\"p90\":1.0,\"p99\":2.5,\"max\":3.0},"
-              "\"roles\":{\"publisher\":{\"cpu_us\":2000,\"rss_mb\":10.0},\"consumer\":{\"cpu_us\":1000,"
-              "\"rss_mb\":5.0},\"save\":{\"cpu_us\":1500,\"rss_mb\":1.0},\"restart\":{\"cpu_us\":500,"
-              "\"rss_mb\":1.0}},\"settings\":{\"rate\":null,\"size\":100,\"restart\":1,\"slots\":null,"
-              "\"transport\":\"ipc\",\"data\":null,\"version\":\"" MANDRILL_VERSION "\"}}");
+        text,
+        "{\"count\":1000,\"acked\":1000,\"duplicates\":3,\"dead\":0,\"seconds\":0.5,\"rate\":2000.0,"
+        "\"cpu_us_per_message\":5.0,\"latency_ms\":{\"p50\":0.75,\"p90\":1.0,\"p99\":2.5,\"max\":3.0},"
+        "\"roles\":{\"publisher\":{\"cpu_us\":2000,\"rss_mb\":10.0},\"consumer\":{\"cpu_us\":1000,"
+        "\"rss_mb\":5.0},\"save\":{\"cpu_us\":1500,\"rss_mb\":1.0},\"restart\":{\"cpu_us\":500,"
+        "\"rss_mb\":1.0}},\"settings\":{\"rate\":null,\"size\":100,\"store\":\"sqlite\",\"save\":1,"
+        "\"restart\":1,\"slots\":null,\"transport\":\"ipc\",\"data\":null,\"version\":\"" MANDRILL_VERSION
+        "\"}}");
     free(text);
 }
 
