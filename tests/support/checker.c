@@ -1,6 +1,10 @@
 /* The judge of the fault tests: compares what clients were promised with what was saved.
  *
- *   checker --saved FILE [--journal FILE]... [--requested FILE]... [--work FILE]... [--domain NAME]
+ *   checker --saved FILE|--rows FILE [--journal FILE]... [--requested FILE]... [--work FILE]... [--domain
+ * NAME]
+ *
+ * --saved is a database of save-sqlite; --rows has a line "STREAM SEQ HOST" for each row of another store,
+ * both numbers decimal.
  *
  * A journal holds one line "ID HOST" for each confirmed request, as `mandrill publish` prints them; a list of
  * requests holds one host a line, as often as it was asked for. A request that was never answered may have
@@ -38,7 +42,7 @@ typedef struct {
 } list_t;
 
 typedef struct {
-    const char *saved, *domain;
+    const char *saved, *rows, *domain;
     const char *journals[FILES_MAX], *requests[FILES_MAX], *work[FILES_MAX];
     size_t journals_count, requests_count, work_count;
 } options_t;
@@ -146,7 +150,18 @@ static bool parse_work(const char *line, uint64_t *ret_stream, uint64_t *ret_seq
     return id != NULL && parse_id(id + 1, ret_stream, ret_seq, &end) && strcmp(end, ")") == 0;
 }
 
-enum { LINES_CONFIRMS, LINES_REQUESTS, LINES_WORK };
+/* "6709872347658351120 42 web-1.example.net" */
+static bool parse_row(const char *line, uint64_t *ret_stream, uint64_t *ret_seq, const char **ret_host)
+{
+    int at = 0;
+
+    if (sscanf(line, "%" SCNu64 " %" SCNu64 " %n", ret_stream, ret_seq, &at) != 2 || line[at] == '\0')
+        return false;
+    *ret_host = line + at;
+    return true;
+}
+
+enum { LINES_CONFIRMS, LINES_REQUESTS, LINES_WORK, LINES_ROWS };
 
 static void read_lines(const char *path, int what, const char *domain, list_t *l)
 {
@@ -170,6 +185,8 @@ static void read_lines(const char *path, int what, const char *domain, list_t *l
             continue;
         if (what == LINES_CONFIRMS && !parse_confirm(line, &stream, &seq, &host))
             fail("cannot read", path, "a line is not \"ID HOST\"");
+        if (what == LINES_ROWS && !parse_row(line, &stream, &seq, &host))
+            fail("cannot read", path, "a line is not \"STREAM SEQ HOST\"");
         if (strlen(host) >= HOST_MAX)
             fail("cannot read", path, "a name is too long");
         list_add(l, stream, seq, host, domain);
@@ -292,6 +309,8 @@ static void parse_options(int argc, char **argv, options_t *o)
             fail("missing value of", argv[i], "usage");
         if (strcmp(argv[i], "--saved") == 0)
             o->saved = argv[i + 1];
+        else if (strcmp(argv[i], "--rows") == 0)
+            o->rows = argv[i + 1];
         else if (strcmp(argv[i], "--domain") == 0)
             o->domain = argv[i + 1];
         else if (strcmp(argv[i], "--journal") == 0 && o->journals_count < FILES_MAX)
@@ -303,9 +322,9 @@ static void parse_options(int argc, char **argv, options_t *o)
         else
             fail("unknown option, or too many of", argv[i], "usage");
     }
-    if (o->saved == NULL || strlen(o->domain) >= HOST_MAX)
+    if ((o->saved == NULL) == (o->rows == NULL) || strlen(o->domain) >= HOST_MAX)
         fail("usage:", "checker",
-             "--saved FILE [--journal FILE]... [--requested FILE]... [--work FILE]... "
+             "--saved FILE|--rows FILE [--journal FILE]... [--requested FILE]... [--work FILE]... "
              "[--domain NAME]");
 }
 
@@ -322,7 +341,10 @@ int main(int argc, char **argv)
         read_lines(o.requests[i], LINES_REQUESTS, o.domain, &requested);
     for (size_t i = 0; i < o.work_count; i++)
         read_lines(o.work[i], LINES_WORK, o.domain, &work);
-    read_rows(o.saved, o.domain, &rows);
+    if (o.saved != NULL)
+        read_rows(o.saved, o.domain, &rows);
+    else
+        read_lines(o.rows, LINES_ROWS, o.domain, &rows);
     list_sort(&confirmed, compare_ids);
     list_sort(&rows, compare_ids);
     judge_ids(&confirmed, &rows, &v);

@@ -113,16 +113,15 @@ void load_merge(const load_t *loads, unsigned n, const char *journal, const char
     }
 }
 
-checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *requests)
+static checked_t check(rig_t *rig, const char *flag, const char *path, const char *journal,
+                       const char *requests)
 {
     static unsigned runs;
     checked_t v = {0};
-    char name[PROCESS_NAME_MAX], file[PROCESS_NAME_MAX], path[TEST_PATH_MAX];
+    char name[PROCESS_NAME_MAX];
 
     snprintf(name, sizeof name, "checker-%u", runs++);
-    snprintf(file, sizeof file, "saved-%u.db", n);
-    rig_path(rig, file, path);
-    const char *arguments[PROCESS_ARGUMENTS_MAX] = {"--saved", path, "--journal", journal};
+    const char *arguments[PROCESS_ARGUMENTS_MAX] = {flag, path, "--journal", journal};
     size_t count = 4;
     if (requests != NULL) {
         arguments[count++] = "--requested";
@@ -146,6 +145,19 @@ checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *r
     free(out);
     assert_int_equal(read, 7);
     return v;
+}
+
+checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *requests)
+{
+    char file[PROCESS_NAME_MAX], path[TEST_PATH_MAX];
+
+    snprintf(file, sizeof file, "saved-%u.db", n);
+    return check(rig, "--saved", rig_path(rig, file, path), journal, requests);
+}
+
+checked_t check_rows(rig_t *rig, const char *rows, const char *journal, const char *requests)
+{
+    return check(rig, "--rows", rows, journal, requests);
 }
 
 checked_t check_published(rig_t *rig, unsigned n, const char *const *prefixes)

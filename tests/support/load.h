@@ -53,6 +53,8 @@ typedef struct {
 /* Runs the checker over saved-n.db, a journal, a list of requests (NULL: not judged) and the logs of the
  * rig's workers. */
 checked_t check_saved(rig_t *rig, unsigned n, const char *journal, const char *requests);
+/* The same over a file of rows that the checker reads (postgres_export()). */
+checked_t check_rows(rig_t *rig, const char *rows, const char *journal, const char *requests);
 /* The same of what publish_hosts() published: what was confirmed under the prefixes (ends with NULL) is to be
  * there, and nothing that was not asked for under any. */
 checked_t check_published(rig_t *rig, unsigned n, const char *const *prefixes);

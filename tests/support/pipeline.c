@@ -107,6 +107,16 @@ process_t *start_save_as(rig_t *rig, unsigned n, const char *program, unsigned c
     return start_worker(rig, "save", n, program, &a, consumers, args);
 }
 
+process_t *start_save_postgres(rig_t *rig, unsigned n, unsigned consumers, const char *conninfo,
+                               const char *const *args)
+{
+    arguments_t a = {.count = 0};
+
+    add_pair(&a, "--kind", "save-postgres");
+    add_pair(&a, "--postgres", conninfo);
+    return start_worker(rig, "save", n, "mandrill-worker", &a, consumers, args);
+}
+
 process_t *start_save(rig_t *rig, unsigned n, unsigned consumers, const char *const *args)
 {
     return start_save_as(rig, n, "mandrill-worker", consumers, args);

@@ -18,6 +18,10 @@ process_t *start_consumer(rig_t *rig, unsigned n, unsigned publishers, const cha
 process_t *start_save(rig_t *rig, unsigned n, unsigned consumers, const char *const *args);
 process_t *start_restart(rig_t *rig, unsigned n, unsigned consumers, const char *const *args);
 
+/* Worker n of those that save in PostgreSQL. */
+process_t *start_save_postgres(rig_t *rig, unsigned n, unsigned consumers, const char *conninfo,
+                               const char *const *args);
+
 /* As above, with another program in place of mandrill-publisher or mandrill-worker. */
 process_t *start_publisher_as(rig_t *rig, unsigned n, const char *program, const char *const *args);
 process_t *start_save_as(rig_t *rig, unsigned n, const char *program, unsigned consumers,

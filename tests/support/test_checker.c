@@ -50,6 +50,28 @@ static void test_all_is_well(void **state)
     assert_int_equal(v.saved, 3);
 }
 
+/* Rows that were written out by another store. */
+static checked_t judge_rows(rig_t *rig, const char *rows)
+{
+    char file[TEST_PATH_MAX], journal[TEST_PATH_MAX];
+
+    test_write_file(rig_path(rig, "rows", file), rows, strlen(rows));
+    test_write_file(rig_path(rig, "journal", journal), JOURNAL, strlen(JOURNAL));
+    return check_rows(rig, file, journal, NULL);
+}
+
+static void test_rows_as_text_are_judged_too(void **state)
+{
+    rig_t *rig = *state;
+    const char good[] =
+        "7 1 web-1.example.net\n7 2 web-2.example.org\n9223372036854775807 1 db-1.example.net\n";
+    const char twice[] = "7 1 web-1.example.net\n7 1 web-1.example.net\n7 2 x.example.org\n";
+
+    assert_verdict(judge_rows(rig, good), 0, 0, 0, 0);
+    assert_verdict(judge_rows(rig, twice), 1, 1, 1, 1);
+    rig_passed(rig);
+}
+
 static void test_an_unanswered_request_may_be_saved(void **state)
 {
     assert_verdict(judge(state, GOOD ROW(8, 1, "maybe-1.example.net"), JOURNAL, REQUESTS), 0, 0, 0, 0);
@@ -167,6 +189,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RIG_TEST(test_all_is_well, "ipc"),
+        RIG_TEST(test_rows_as_text_are_judged_too, "ipc"),
         RIG_TEST(test_an_unanswered_request_may_be_saved, "ipc"),
         RIG_TEST(test_a_cut_last_line_promises_nothing, "ipc"),
         RIG_TEST(test_a_missing_row_is_lost, "ipc"),

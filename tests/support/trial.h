@@ -13,6 +13,7 @@
 #include "tests/support/figures.h"
 #include "tests/support/load.h"
 #include "tests/support/pipeline.h"
+#include "tests/support/postgres.h"
 
 enum { TRIAL_LOADS = 2 };
 
@@ -22,6 +23,7 @@ typedef struct {
     load_t loads[TRIAL_LOADS];
     uint64_t seed; /* printed */
     figures_t figures;
+    const postgres_t *postgres; /* where the rows are; NULL: in saved-0.db */
 } trial_t;
 
 /* The sturdy pipeline with an ack deadline of `lease_ms`, and two clients after another at it. */
