@@ -21,8 +21,10 @@ typedef struct {
     bool failed;         /* see fault */
     bool rolling_back;   /* a transaction that failed */
     bool broken;         /* it could not even be begun */
-    int64_t saved_ms;    /* what the rows say */
-    int64_t due_ms;      /* then the server has taken too long */
+    int64_t now_ms;
+    int64_t upsert_until_ms; /* rows may be there already: one was */
+    int64_t saved_ms;        /* what the rows say */
+    int64_t due_ms;          /* then the server has taken too long */
     buffer_t json;
     buffer_t columns[7]; /* of one statement */
     session_fault_t fault;

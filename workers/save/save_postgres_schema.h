@@ -13,8 +13,9 @@
 #define SCHEMA_INSERT                                                                                        \
     "INSERT INTO mandrill_messages(stream, seq, instance, host, published_at, saved_at, attributes)"         \
     " SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]),"            \
-    " unnest($5::timestamptz[]), unnest($6::timestamptz[]), unnest($7::text[])::jsonb"                       \
-    " ON CONFLICT(stream, seq) DO NOTHING"
+    " unnest($5::timestamptz[]), unnest($6::timestamptz[]), unnest($7::text[])::jsonb"
+/* The same where some may be there already. */
+#define SCHEMA_UPSERT SCHEMA_INSERT " ON CONFLICT(stream, seq) DO NOTHING"
 
 /* Runs statements: the last result, the caller's to clear, or NULL when the fault has been noted. */
 typedef struct pg_result *schema_ask_t(void *arg, const char *sql);

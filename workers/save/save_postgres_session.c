@@ -296,6 +296,7 @@ static int prepare(session_opener_t *o)
          * again fails instead of finding its row. */
         {SESSION_BEGIN, "BEGIN ISOLATION LEVEL READ COMMITTED"},
         {SESSION_INSERT, SCHEMA_INSERT},
+        {SESSION_UPSERT, SCHEMA_UPSERT},
         {SESSION_COMMIT, "COMMIT"},
         {SESSION_ROLLBACK, "ROLLBACK"},
     };

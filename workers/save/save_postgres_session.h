@@ -14,6 +14,7 @@ struct pg_result;
 /* Names of the prepared statements. */
 #define SESSION_BEGIN    "mandrill_begin"
 #define SESSION_INSERT   "mandrill_insert"
+#define SESSION_UPSERT   "mandrill_upsert"
 #define SESSION_COMMIT   "mandrill_commit"
 #define SESSION_ROLLBACK "mandrill_rollback"
 
