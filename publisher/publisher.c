@@ -67,14 +67,14 @@ static void show_messages(publisher_t *p)
     p->round.arg = p;
 }
 
-/* The ack deadline is not among these: first deadlines are a FIFO, for all of them are as long. */
+/* The ack deadline is not among these: first deadlines are a FIFO, for all of them are as long. Nor is the
+ * lease cap, which consumers were told with WELCOME. */
 static void reload(publisher_t *p)
 {
     settings_t now, *s = &p->settings;
     if (config_reload(p->config, check_settings, NULL) <= 0 || settings_read(&now, p->config) < 0)
         return;
     bool other_rate = s->rate_random != now.rate_random || s->rate < now.rate || s->rate > now.rate;
-    s->limits.lease_cap_ms = now.limits.lease_cap_ms;
     s->limits.max_deliveries = now.limits.max_deliveries;
     s->outbox_max = now.outbox_max;
     s->drain_ms = now.drain_ms;

@@ -13,7 +13,7 @@
 #define DIAL_NONE UINT32_MAX
 static_assert(2 * DIALS_MAX + 16 <= LOOP_ITEMS_MAX, "two items for each dial, and what else a program has");
 enum {
-    BYE_WAIT_MS = 1000,   /* a server that said BYE is given so long before the next HELLO to it */
+    BYE_WAIT_MS = 1000,   /* a server that says BYE again and again gets a HELLO each time after so long */
     CONNECT_WAIT_MS = 20, /* a connection that is not there yet is tried again so soon */
     LAST_FRAMES_MAX = 64, /* looked through for the answer to BYE when the time for it is over */
 };
@@ -29,6 +29,7 @@ typedef struct {
     uint32_t twin;    /* the dial that is connected to the same server, or DIAL_NONE */
     int64_t retry_ms; /* when to open it again after a fault */
     int64_t quiet_ms; /* not listed and not up since then */
+    int64_t bye_ms;   /* when the server said BYE last */
     link_t link;
 } dial_t;
 
@@ -203,7 +204,10 @@ static void take_bye(dialer_t *d, uint32_t n)
         d->events.bye(d->events.arg, n);
     link_wait(&dial->link, d->loop->now_ms, BYE_WAIT_MS);
     dial_close(d, dial, BYE_WAIT_MS);
-    dial->retry_ms = d->loop->now_ms;
+    /* Another may be there the next moment. One that only says BYE is no reason to hurry. */
+    const bool again = !was_up || d->loop->now_ms - dial->bye_ms < BYE_WAIT_MS;
+    dial->retry_ms = d->loop->now_ms + (again ? BYE_WAIT_MS : 0);
+    dial->bye_ms = d->loop->now_ms;
 }
 
 static int take_frame(dialer_t *d, uint32_t n, int command, const frame_t *frame)

@@ -362,6 +362,38 @@ static void test_a_server_that_is_killed_over_tcp(void **state)
     killed_again_and_again(*state, "tcp://127.0.0.1:0");
 }
 
+static void answer_bye(wire_t *server, uint32_t to)
+{
+    buffer_t b;
+    buffer_init(&b);
+    encode_bye(&b);
+    assert_int_equal(wire_send(server, to, &b), 0);
+    buffer_done(&b);
+}
+
+/* Each BYE is the end of a connection, and a new one is no reason to ask again at once. */
+static void test_a_server_that_only_says_bye_is_not_flooded(void **state)
+{
+    world_t *w = *state;
+    wire_t *server = NULL;
+    uint32_t from, hellos = 0;
+    hello_t hello = {0};
+    bind_wire(w, &server, in_dir(w, "a"));
+    assert_int_equal(dial(w, in_dir(w, "a"), NULL), 0);
+    for (int64_t until_ms = clock_ms() + 700; clock_ms() < until_ms; pump(w)) {
+        frame_t frame;
+        while (wire_recv(server, &frame) == 0) {
+            hellos++;
+            answer_bye(server, frame.routing_id);
+        }
+    }
+    assert_in_range(hellos, 1, 2);
+    assert_int_equal(first_command(w, server, &from, &hello), CMD_HELLO);
+    answer_welcome(server, from);
+    PUMP_UNTIL(w, w->up == 1);
+    wire_close(&server, 0);
+}
+
 static void test_who_is_answered_by_hello(void **state)
 {
     world_t *w = *state;
@@ -525,6 +557,7 @@ int main(void)
         TEST(test_a_server_that_is_started_anew),
         TEST(test_a_server_that_is_killed_over_ipc),
         TEST(test_a_server_that_is_killed_over_tcp),
+        TEST(test_a_server_that_only_says_bye_is_not_flooded),
         TEST(test_who_is_answered_by_hello),
         TEST(test_silence),
         TEST(test_ones_own_silence),
