@@ -3,6 +3,7 @@
 #include "common/core/message.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include "common/runtime/signals.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ struct run {
     loop_t loop;
     screen_t *screen;
     pipeline_t *pipeline;
+    int64_t drain_ms; /* all of it together */
     watch_t *watch;
     bool was_ready;
     int64_t ready_ms, ended_ms;
@@ -57,6 +59,7 @@ run_t *run_new(const pipeline_settings_t *settings, const run_events_t *events)
     if (!r)
         return NULL;
     r->events = *events;
+    r->drain_ms = settings->drain_ms + PUBLISHER_STAYS_MS;
     loop_init(&r->loop);
     r->loop.stall_ms = INT64_MAX; /* the children do not wait for this loop */
     loop_add_fd(&r->loop, signals.fd);
@@ -123,6 +126,7 @@ static void look_ready(run_t *r)
     r->was_ready = true;
     r->ready_ms = r->loop.now_ms;
     r->events.ready(r->events.arg, r);
+    notify_ready();
     if (watch_open(&r->watch, &r->loop, pipeline_clients(r->pipeline), why) < 0)
         log_warn("no progress is shown: %s", why);
 }
@@ -154,6 +158,8 @@ void run_all(run_t *r)
             take_signal(r, event);
         pipeline_turn(r->pipeline, !screen_slow(r->screen));
         look_ready(r);
+        if (pipeline_state(r->pipeline) == PIPELINE_DRAINING)
+            notify_stopping(r->drain_ms);
         look_status(r);
         screen_turn(r->screen, r->loop.now_ms);
     }

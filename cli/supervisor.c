@@ -61,7 +61,7 @@ struct supervisor {
 
 static bool is_kept(const char *variable)
 {
-    /* A service manager that started us hears of us alone. */
+    /* A service manager that started us hears of us alone, and of some commands nothing. */
     static const char *const left_out[] = {
         "MANDRILL_SUPERVISOR=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID="};
     for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++) {

@@ -8,6 +8,7 @@
 #include "common/core/message.h"
 #include "common/runtime/folder.h"
 #include "common/runtime/log.h"
+#include "common/runtime/notify.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -148,6 +149,7 @@ static int run_up(const up_settings_t *settings)
     up_t up = {.settings = settings};
     const run_events_t events = {.drain = true, .status = on_status, .ready = on_ready, .arg = &up};
     tally_init(&up.tally);
+    notify_open();
     int exit_status = prepare(settings);
     if (exit_status != EXIT_OK)
         return exit_status;
@@ -159,6 +161,7 @@ static int run_up(const up_settings_t *settings)
     run_all(run);
     exit_status = finish(&up, run);
     run_destroy(&run);
+    notify_close();
     return exit_status;
 }
 

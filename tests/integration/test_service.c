@@ -75,17 +75,25 @@ static void test_ready_when_announced_and_stopping_at_drain(void **state)
 }
 
 /* The manager of `up` knows one process; what its children would say were taken for its own. */
-static void test_children_of_up_are_silent(void **state)
+static void test_up_speaks_for_its_children(void **state)
 {
     rig_t *rig = *state;
     manager_t m;
     char data[TEST_PATH_MAX];
 
     open_manager(rig, "of-up", &m);
-    assert_int_equal(RUN(rig, "up", "mandrill", "up", "--transport", "ipc", "--count", "2", "--simulate",
-                         "0..0", "--data", rig_path(rig, "data", data)),
-                     0);
-    assert_string_equal(manager_heard(&m), "");
+    setenv("WATCHDOG_USEC", "200000", 1);
+    process_t *up = SPAWN(rig, "up", "mandrill", "up", "--transport", "ipc", "--count", "0", "--simulate",
+                          "0..0", "--data", rig_path(rig, "data", data));
+    WAIT(listen_to(&m)->ready == 1);
+    unsigned heard = m.watchdog;
+    WAIT(listen_to(&m)->watchdog >= heard + 3);
+    assert_int_equal(m.stopping, 0);
+    assert_int_equal(process_stop(up), 0);
+    listen_to(&m);
+    assert_int_equal(m.ready, 1);
+    assert_int_equal(m.stopping, 1);
+    assert_string_equal(m.status, "");
     forget_managers(&m, 1);
     rig_passed(rig);
 }
@@ -94,7 +102,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RIG_TESTS(test_ready_when_announced_and_stopping_at_drain),
-        RIG_TEST(test_children_of_up_are_silent, "ipc"),
+        RIG_TEST(test_up_speaks_for_its_children, "ipc"),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
