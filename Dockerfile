@@ -27,7 +27,8 @@ LABEL org.opencontainers.image.title="Mandrill" \
     org.opencontainers.image.description="Restart requests, kept on disk until each is saved and carried out" \
     org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
 
-USER mandrill
+# By number, for whoever is to know without looking into the image that it is not root (Kubernetes: runAsNonRoot).
+USER 10001:10001
 WORKDIR /var/lib/mandrill
 # Drain. A program that still runs at the end of the grace period is killed, which loses nothing either.
 STOPSIGNAL SIGTERM
