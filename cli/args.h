@@ -12,6 +12,7 @@ typedef struct {
     char *words[ARGS_MAX + 1]; /* ended by NULL */
     size_t count;
     bool failed;
+    bool secrets; /* the child is to have what supervisor.c keeps from others */
 } args_t;
 
 void args_init(args_t *a);

@@ -61,6 +61,7 @@ int part_add_words(args_t *args, const pipeline_settings_t *s, part_t part)
     args_add(args, "--drain-timeout");
     args_add(args, "%" PRId64 "ms", s->drain_ms + (part == PART_PUBLISHER ? PUBLISHER_STAYS_MS : 0));
     args_append(args, &s->more[part]);
+    args->secrets = part == PART_SAVE && s->postgres;
     return 0;
 }
 

@@ -26,7 +26,7 @@
     }
 
 /* Fills in the save workers of a pipeline: EXIT_OK, or EXIT_USAGE when there cannot be so many, told. The
- * children find the conninfo in their environment, for everybody can read their arguments. */
+ * save workers alone find the conninfo in their environment, for everybody can read their arguments. */
 int store_choose(pipeline_settings_t *s, const config_program_t *program, const config_t *config);
 
 #endif

@@ -53,23 +53,28 @@ struct supervisor {
     supervisor_events_t events;
     restarts_t restarts;
     int gave_up;
-    char **environment;
+    char **environment; /* `secrets` of them in front */
+    size_t secrets;
     char variable[48]; /* MANDRILL_SUPERVISOR=<pid>, in `environment` */
     child_t *children[CHILDREN_MAX];
     uint32_t count;
 };
 
-static bool is_kept(const char *variable)
+static bool begins_with_any(const char *variable, const char *const *beginnings)
 {
-    /* A service manager that started us hears of us alone, and of some commands nothing. */
-    static const char *const left_out[] = {
-        "MANDRILL_SUPERVISOR=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID="};
-    for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++) {
-        if (strncmp(variable, left_out[i], strlen(left_out[i])) == 0)
-            return false;
+    for (; *beginnings; beginnings++) {
+        if (strncmp(variable, *beginnings, strlen(*beginnings)) == 0)
+            return true;
     }
-    return true;
+    return false;
 }
+
+/* A service manager that started us hears of us alone, and of some commands nothing. */
+static const char *const left_out[] = {
+    "MANDRILL_SUPERVISOR=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", NULL};
+/* Of a database: a conninfo may hold a password. */
+static const char *const secret[] = {
+    "MANDRILL_POSTGRES=", "MANDRILL_POSTGRES_PASSWORD_FILE=", "PGPASSWORD=", NULL};
 
 /* Ours, with MANDRILL_SUPERVISOR replaced. The strings are not copied: nothing here changes the environment.
  */
@@ -82,7 +87,12 @@ static int environment_make(supervisor_t *s)
     if (!s->environment)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        if (is_kept(environ[i]))
+        if (begins_with_any(environ[i], secret))
+            s->environment[kept++] = environ[i];
+    }
+    s->secrets = kept;
+    for (size_t i = 0; i < n; i++) {
+        if (!begins_with_any(environ[i], secret) && !begins_with_any(environ[i], left_out))
             s->environment[kept++] = environ[i];
     }
     snprintf(s->variable, sizeof(s->variable), "MANDRILL_SUPERVISOR=%ld", (long)getpid());
@@ -204,7 +214,8 @@ static int spawn(const supervisor_t *s, child_t *c, int out_fd, int err_fd)
     if (r == 0)
         r = posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
     if (r == 0)
-        r = posix_spawn(&c->pid, c->args.words[0], &actions, &attributes, c->args.words, s->environment);
+        r = posix_spawn(&c->pid, c->args.words[0], &actions, &attributes, c->args.words,
+                        s->environment + (c->args.secrets ? 0 : s->secrets));
     if (r != 0)
         c->pid = 0;
     posix_spawnattr_destroy(&attributes);

@@ -5,7 +5,8 @@
  *
  * Each child leads a process group of its own (a Ctrl-C at the terminal reaches only the supervisor, which
  * then decides the order), has MANDRILL_SUPERVISOR in its environment (it asks for SIGTERM at our death),
- * /dev/null as standard input and a pipe each as standard output and error. A child is waited for by its pid,
+ * /dev/null as standard input and a pipe each as standard output and error. What may hold a password in our
+ * environment only those have whose args_t says `secrets`. A child is waited for by its pid,
  * never by "any child". A crashed child is started again after a wait that doubles; more than RESTARTS_MAX
  * restarts a minute of all together is giving up: supervisor_gave_up() tells for whom.
  *

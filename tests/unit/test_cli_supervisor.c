@@ -136,6 +136,30 @@ static void a_child_gets_its_place_in_life(void **state)
     assert_string_equal(out, want);
 }
 
+static void passwords_are_for_those_who_need_them(void **state)
+{
+    (void)state;
+    static const char script[] =
+        "echo \"$MANDRILL_POSTGRES,$MANDRILL_POSTGRES_PASSWORD_FILE,$PGPASSWORD,$PGHOST\"";
+    setenv("MANDRILL_POSTGRES", "conninfo", 1);
+    setenv("MANDRILL_POSTGRES_PASSWORD_FILE", "file", 1);
+    setenv("PGPASSWORD", "password", 1);
+    setenv("PGHOST", "host", 1);
+    supervisor_destroy(&s);
+    setup(NULL);
+    unsetenv("MANDRILL_POSTGRES");
+    unsetenv("MANDRILL_POSTGRES_PASSWORD_FILE");
+    unsetenv("PGPASSWORD");
+    start(script);
+    until(ends == 1);
+    uint32_t trusted = add("trusted", script);
+    supervisor_args(s, trusted)->secrets = true;
+    assert_int_equal(supervisor_start(s, trusted), 0);
+    until(ends == 2);
+    unsetenv("PGHOST");
+    assert_string_equal(out, "0o<,,,host>1o<conninfo,file,password,host>");
+}
+
 static void blocked_signals_are_not_inherited(void **state)
 {
     (void)state;
@@ -320,6 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_supervisor(lines_of_both_streams_come_before_the_end),
         with_supervisor(a_child_gets_its_place_in_life),
+        with_supervisor(passwords_are_for_those_who_need_them),
         with_supervisor(blocked_signals_are_not_inherited),
         with_supervisor(one_that_does_not_stop_is_killed_with_its_children),
         with_supervisor(a_crashed_child_comes_back_after_a_growing_wait),
