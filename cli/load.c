@@ -16,7 +16,13 @@
 #include <string.h>
 #include <zmq.h>
 
-enum { ASK_EVERY_MS = 200, ASK_ANEW_MS = 3000, SIZE_MAX_BYTES = BODY_BYTES_MAX / 2, NAME_TEXT = 32 };
+enum {
+    ASK_EVERY_MS = 200,
+    ASK_ANEW_MS = 3000,
+    CONNECT_MS = 10, /* how often it is looked whether a new socket is connected */
+    SIZE_MAX_BYTES = BODY_BYTES_MAX / 2,
+    NAME_TEXT = 32,
+};
 
 static const config_option_t options[] = {
     {.name = "count",
@@ -108,27 +114,28 @@ static uint64_t count_done(const load_run_t *l)
     return confirmed > left ? confirmed - left : 0;
 }
 
-/* Nobody answers: the name may have another address by now. */
-static void ask_anew(load_run_t *l, int64_t now_ms)
+/* By another socket, to which no answer comes that the old one was owed. False: the old one stays. */
+static bool ask_anew(load_run_t *l, int64_t now_ms)
 {
     char why[WHY_BYTES];
     ask_t *fresh;
     l->answered_ms = now_ms;
     if (ask_open(&fresh, l->endpoint, why) < 0)
-        return;
+        return false;
     ask_close(&l->ask);
     l->ask = fresh;
+    l->asked_ms = now_ms - ASK_EVERY_MS;
+    return true;
 }
 
 static void look(load_run_t *l)
 {
     const int64_t now_ms = clock_ms();
+    /* When nobody answers: the name may have another address by now. */
     if (now_ms - l->answered_ms >= ASK_ANEW_MS)
         ask_anew(l, now_ms);
-    if (now_ms - l->asked_ms >= ASK_EVERY_MS) {
-        ask_send(l->ask);
+    if (now_ms - l->asked_ms >= ASK_EVERY_MS && ask_send(l->ask) == 0)
         l->asked_ms = now_ms;
-    }
     json_t *status = ask_take(l->ask);
     if (status) {
         l->answered_ms = now_ms;
@@ -144,7 +151,8 @@ static void look(load_run_t *l)
 static void look_and_wait(load_run_t *l)
 {
     zmq_pollitem_t item = {.socket = ask_socket(l->ask), .events = ZMQ_POLLIN};
-    zmq_poll(&item, 1, ASK_EVERY_MS);
+    const int64_t left_ms = l->asked_ms + ASK_EVERY_MS - clock_ms();
+    zmq_poll(&item, 1, left_ms > CONNECT_MS ? (long)left_ms : CONNECT_MS);
     look(l);
 }
 
@@ -254,6 +262,10 @@ static int await_acks(load_run_t *l)
 {
     l->watch.settled = false;
     l->moved_ms = clock_ms();
+    /* A status that was asked for before the last confirm may know nothing of it and tell of an empty outbox.
+     */
+    while (!ask_anew(l, clock_ms()) && clock_ms() - l->moved_ms < l->timeout_ms)
+        poll(NULL, 0, ASK_EVERY_MS);
     while (!l->watch.settled && clock_ms() - l->moved_ms < l->timeout_ms)
         look_and_wait(l);
     return l->watch.settled ? EXIT_OK
