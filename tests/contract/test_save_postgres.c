@@ -201,6 +201,176 @@ static void test_a_row_that_is_refused_takes_no_other_along(void **state)
     rig_passed(c->rig);
 }
 
+static process_t *last(const contract_t *c)
+{
+    return c->rig->processes[c->rig->processes_count - 1];
+}
+
+/* --- the row, or the table? --- */
+
+static void wait_log(contract_t *c, process_t *p, const char *text)
+{
+    BOSS_UNTIL(&c->boss, process_log_count(p, text) > 0);
+}
+
+/* Gives the row again and again, as the consumer does, until it is no more BLOCKED. */
+static void insist(contract_t *c, uint64_t seq, uint32_t try_no, outcome_t outcome)
+{
+    boss_t *b = &c->boss;
+    const int64_t end_ms = clock_ms() + WAIT_MS;
+
+    for (;;) {
+        BOSS_UNTIL(b, b->workers[0].window > 0);
+        const uint64_t ref = boss_ask(b, 0, seq, try_no, "web-1");
+        BOSS_UNTIL(b, boss_result(b, ref) != NULL);
+        if (boss_result(b, ref)->outcome != OUTCOME_BLOCKED || clock_ms() >= end_ms) {
+            wait_result(c, ref, outcome);
+            return;
+        }
+    }
+}
+
+/* Whatever makes the table refuse each and every row is no row's fault: a limit of the server (what it says
+ * when its transaction ids run out), a column or a partition that somebody forgot, a trigger. */
+static void test_a_table_that_refuses_every_row_kills_none(void **state)
+{
+    static const struct {
+        const char *begin, *end, *says;
+    } outages[] = {
+        {"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
+         " $$BEGIN RAISE 'not accepting commands' USING ERRCODE = '54000'; END$$;"
+         "CREATE TRIGGER no BEFORE INSERT ON mandrill_messages FOR EACH ROW EXECUTE FUNCTION no()",
+         "DROP TRIGGER no ON mandrill_messages", "not accepting commands"},
+        {"ALTER TABLE mandrill_messages ADD COLUMN tenant text; UPDATE mandrill_messages SET tenant = '';"
+         "ALTER TABLE mandrill_messages ALTER tenant SET NOT NULL",
+         "ALTER TABLE mandrill_messages DROP COLUMN tenant", "null value in column"},
+        {"ALTER TABLE mandrill_messages ADD CONSTRAINT never CHECK (seq < 0) NOT VALID",
+         "ALTER TABLE mandrill_messages DROP CONSTRAINT never", "violates check constraint"},
+        {"CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;"
+         "CREATE TRIGGER nothing BEFORE INSERT ON mandrill_messages FOR EACH ROW EXECUTE FUNCTION nothing()",
+         "DROP TRIGGER nothing ON mandrill_messages", "a trigger or rule"},
+    };
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    process_t *p = contract_start(c, "worker", NO_ARGS);
+
+    for (unsigned i = 0; i < sizeof outages / sizeof outages[0]; i++) {
+        const uint64_t seq = 1 + 100 * i;
+
+        insist(c, seq, 1, OUTCOME_OK);
+        run(c, outages[i].begin);
+        /* Alone, and with others: the second time all of it is old. */
+        for (uint32_t try_no = 1; try_no <= 2; try_no++) {
+            BOSS_UNTIL(b, b->workers[0].window > 0);
+            wait_result(c, boss_ask(b, 0, seq + 1, try_no, "web-1"), OUTCOME_BLOCKED);
+            b->results_count = 0;
+            BOSS_UNTIL(b, b->workers[0].window > 0);
+            process_signal(p, SIGSTOP);
+            boss_give_many(b, 0, "web", seq + 1, 20);
+            process_signal(p, SIGCONT);
+            BOSS_UNTIL(b, b->results_count == 20);
+        }
+        assert_int_equal(b->outcomes[OUTCOME_PERMANENT] + b->outcomes[OUTCOME_TRANSIENT], 0);
+        wait_log(c, p, outages[i].says);
+        assert_true(process_log_count(p, "nothing is saved until that is over") > i);
+        run(c, outages[i].end);
+        insist(c, seq + 1, 3, OUTCOME_OK);
+    }
+    rig_passed(c->rig);
+}
+
+/* Nobody can tell whose fault it is until another row was saved. */
+static void test_a_bad_row_dies_when_another_was_saved(void **state)
+{
+    contract_t *c = *state;
+
+    contract_start(c, "worker", NO_ARGS);
+    wait_result(c, boss_ask(&c->boss, 0, 1, 1, "web-1"), OUTCOME_OK);
+    run(c, "ALTER TABLE mandrill_messages ADD CHECK (seq <> 7)");
+    for (uint32_t try_no = 1; try_no <= 3; try_no++)
+        wait_result(c, boss_ask(&c->boss, 0, 7, try_no, "web-1"), OUTCOME_BLOCKED);
+    wait_result(c, boss_ask(&c->boss, 0, 2, 1, "web-1"), OUTCOME_OK);
+    wait_result(c, boss_ask(&c->boss, 0, 7, 4, "web-1"), OUTCOME_PERMANENT);
+    rig_passed(c->rig);
+}
+
+/* What a trigger leaves out is not there, whatever COMMIT says: new rows and such as come again. */
+static void test_no_row_no_ok(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    process_t *p = contract_start(c, "worker", NO_ARGS);
+
+    run(c, "CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS"
+           " $$BEGIN IF NEW.seq % 10 = 3 THEN RETURN NULL; END IF; RETURN NEW; END$$;"
+           "CREATE TRIGGER leave_out BEFORE INSERT ON mandrill_messages FOR EACH ROW EXECUTE FUNCTION "
+           "leave_out()");
+    for (unsigned round = 0; round < 2; round++) {
+        b->results_count = 0;
+        process_signal(p, SIGSTOP);
+        const uint64_t first = b->next_ref;
+        /* The second round has ten rows that are there, and ten that are not. */
+        boss_give_many(b, 0, "web", 1 + 10 * round, 20);
+        process_signal(p, SIGCONT);
+        BOSS_UNTIL(b, b->results_count == 20);
+        boss_expect_each_once(b, first, 20);
+        assert_int_equal(boss_result(b, first + 2)->outcome, OUTCOME_PERMANENT);
+        assert_int_equal(boss_result(b, first + 12)->outcome, OUTCOME_PERMANENT);
+        assert_non_null(strstr(boss_result(b, first + 2)->text, "a trigger or rule"));
+        assert_int_equal(b->outcomes[OUTCOME_OK], 18 * (1 + round));
+        assert_int_equal(rows(c), 18 + 9 * round);
+    }
+    rig_passed(c->rig);
+}
+
+/* An error of any class on one row: that row waits, alone, and the session stays. */
+static void test_an_odd_error_of_one_row_stops_no_other(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    process_t *p = contract_start(c, "worker", NO_ARGS);
+
+    run(c, "CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS"
+           " $$BEGIN RAISE 'how odd' USING ERRCODE = '38000'; END$$;"
+           "CREATE TRIGGER odd BEFORE INSERT ON mandrill_messages FOR EACH ROW WHEN (NEW.seq = 7)"
+           " EXECUTE FUNCTION odd()");
+    process_signal(p, SIGSTOP);
+    const uint64_t first = b->next_ref;
+    boss_give_many(b, 0, "web", 1, 100);
+    process_signal(p, SIGCONT);
+    BOSS_UNTIL(b, b->results_count == 100);
+    assert_int_equal(b->outcomes[OUTCOME_OK], 99);
+    assert_int_equal(boss_result(b, first + 6)->outcome, OUTCOME_BLOCKED);
+    assert_int_equal(rows(c), 99);
+    assert_int_equal(process_log_count(p, "connected to PostgreSQL"), 1);
+    rig_passed(c->rig);
+}
+
+/* What the server has time for is found out once, not with each batch. */
+static void test_a_batch_that_takes_too_long_comes_in_parts(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    process_t *p;
+
+    contract_start(c, "first", NO_ARGS);
+    run(c, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+           " $$BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END$$;"
+           "CREATE TRIGGER slow BEFORE INSERT ON mandrill_messages FOR EACH ROW EXECUTE FUNCTION slow();"
+           "ALTER ROLE postgres IN DATABASE postgres SET statement_timeout = '500ms'");
+    p = last(c);
+    number(c, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name ="
+              " 'mandrill'");
+    BOSS_UNTIL(b, process_log_count(p, "connected to PostgreSQL") == 2 && b->workers[0].window > 0);
+    run(c, "ALTER ROLE postgres IN DATABASE postgres RESET statement_timeout");
+    process_signal(p, SIGSTOP);
+    boss_give_many(b, 0, "web", 1, 40);
+    process_signal(p, SIGCONT);
+    BOSS_UNTIL(b, b->results_count == 40);
+    assert_int_equal(b->outcomes[OUTCOME_OK], 40);
+    rig_passed(c->rig);
+}
+
 /* --- while there is no session --- */
 
 static void test_a_session_that_is_ended_costs_nothing(void **state)
@@ -298,11 +468,6 @@ static void start_odd(contract_t *c, const char *name, const char *conninfo, con
                           "--postgres", conninfo,        args[0],      args[0] != NULL ? args[1] : NULL,
                           NULL};
     rig_spawn(c->rig, name, "mandrill-worker", list);
-}
-
-static process_t *last(const contract_t *c)
-{
-    return c->rig->processes[c->rig->processes_count - 1];
 }
 
 /* Nobody is there yet: no end, and no tasks. A wrong name, right or password is told, too, and waited out. */
@@ -473,6 +638,11 @@ int main(void)
         cmocka_unit_test(test_a_message_has_one_row_however_often_it_comes),
         cmocka_unit_test(test_a_batch_of_large_bodies_is_saved),
         cmocka_unit_test(test_a_row_that_is_refused_takes_no_other_along),
+        cmocka_unit_test(test_a_table_that_refuses_every_row_kills_none),
+        cmocka_unit_test(test_a_bad_row_dies_when_another_was_saved),
+        cmocka_unit_test(test_no_row_no_ok),
+        cmocka_unit_test(test_an_odd_error_of_one_row_stops_no_other),
+        cmocka_unit_test(test_a_batch_that_takes_too_long_comes_in_parts),
         cmocka_unit_test(test_a_session_that_is_ended_costs_nothing),
         cmocka_unit_test(test_a_commit_that_lasts_stops_no_loop),
         cmocka_unit_test(test_what_is_locked_for_long_is_blocked),

@@ -1,5 +1,6 @@
 #include "workers/save/save_postgres_batch.h"
 #include "common/runtime/clock.h"
+#include "common/runtime/config.h"
 #include "common/runtime/log.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ enum {
     /* Rows that are there already come in swarms, after somebody has died. */
     UPSERT_MS = 60000,
     ANSWER_MS = 30000, /* when tasks have no limit of their own */
+    ASIDE_MS = 1000,   /* until a row that nobody knows the fault of comes again */
     FORMAT_BINARY = 1,
     /* Of PostgreSQL's binary arrays. */
     ARRAY_HEADER = 20,
@@ -37,7 +39,7 @@ static const uint32_t element_types[COLUMNS] = {OID_INT8,        OID_INT8,      
 
 void save_batch_init(save_batch_t *b)
 {
-    *b = (save_batch_t){0};
+    *b = (save_batch_t){.rows_limit = UINT32_MAX};
     buffer_init(&b->json);
     for (int i = 0; i < COLUMNS; i++)
         buffer_init(&b->columns[i]);
@@ -53,7 +55,7 @@ void save_batch_done(save_batch_t *b)
 
 bool save_batch_at_work(const save_batch_t *b)
 {
-    return b->from < b->count;
+    return b->from < b->count || b->looking;
 }
 
 /* ON CONFLICT costs the server a third more for each row, and next to no row is there already: it is left out
@@ -151,13 +153,13 @@ static bool send_statement(save_batch_t *b, PGconn *db, const char *name)
     return PQsendQueryPrepared(db, name, 0, NULL, NULL, NULL, FORMAT_BINARY) == 1;
 }
 
-static bool send_arrays(save_batch_t *b, PGconn *db, uint32_t rows)
+static bool send_arrays(save_batch_t *b, PGconn *db, const char *statement, int columns, uint32_t rows)
 {
     static const int formats[COLUMNS] = {FORMAT_BINARY, FORMAT_BINARY, FORMAT_BINARY, FORMAT_BINARY,
                                          FORMAT_BINARY, FORMAT_BINARY, FORMAT_BINARY};
     const char *values[COLUMNS];
     int lengths[COLUMNS];
-    for (int i = 0; i < COLUMNS; i++) {
+    for (int i = 0; i < columns; i++) {
         buffer_t *c = &b->columns[i];
         if (c->failed)
             return false;
@@ -167,8 +169,7 @@ static bool send_arrays(save_batch_t *b, PGconn *db, uint32_t rows)
         lengths[i] = (int)c->len;
     }
     b->unanswered++;
-    const char *statement = upserts(b) ? SESSION_UPSERT : SESSION_INSERT;
-    return PQsendQueryPrepared(db, statement, COLUMNS, values, lengths, formats, FORMAT_BINARY) == 1;
+    return PQsendQueryPrepared(db, statement, columns, values, lengths, formats, FORMAT_BINARY) == 1;
 }
 
 /* As many rows as one statement takes. */
@@ -183,7 +184,7 @@ static bool send_rows(save_batch_t *b, PGconn *db)
         bytes = b->columns[HOST].len + b->columns[ATTRIBUTES].len;
     }
     b->sent += rows;
-    return send_arrays(b, db, rows);
+    return send_arrays(b, db, upserts(b) ? SESSION_UPSERT : SESSION_INSERT, COLUMNS, rows);
 }
 
 /* What can be sent now. A statement is made when the one before it is gone, and one in a turn, for those with
@@ -209,8 +210,8 @@ static bool begin_transaction(save_batch_t *b, PGconn *db)
     const uint32_t left = b->count - b->from;
     b->to = b->from + (left < b->rows_max ? left : b->rows_max);
     b->sent = b->from;
-    b->unanswered = 0;
-    b->closed = b->committed = b->failed = b->rolling_back = false;
+    b->unanswered = b->inserted = 0;
+    b->closed = b->committed = b->failed = b->rolling_back = b->looking = false;
     return send_statement(b, db, SESSION_BEGIN) && send_more(b, db);
 }
 
@@ -222,17 +223,8 @@ static bool roll_back(save_batch_t *b, PGconn *db)
 
 /* --- answers --- */
 
-/* What the row says is refused, and would be again: bad data, a constraint, a limit of what a row may be, or
- * somebody's trigger. */
 #define UNIQUE_VIOLATION "23505"
-static bool is_of_a_row(const char *state)
-{
-    static const char *const classes[] = {"22", "23", "44", "54", "P0001"};
-    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
-        if (strncmp(state, classes[i], strlen(classes[i])) == 0)
-            return true;
-    return false;
-}
+#define NO_ROW           "P0001" /* what a trigger would say that raises an error instead */
 
 /* The session is of no use any more. */
 static int lost(save_batch_t *b, const PGconn *db)
@@ -243,51 +235,178 @@ static int lost(save_batch_t *b, const PGconn *db)
     return -EIO;
 }
 
-static void refuse_row(save_batch_t *b, worker_sink_t *sink)
+/* The row at `from` did not get in. It has failed when it is to blame for sure; else it is set aside until
+ * more is known. */
+static void judge(save_batch_t *b, bool to_blame, worker_sink_t *sink)
 {
     char text[WHY_BYTES + 32], id[MESSAGE_ID_TEXT];
     const worker_task_t *task = b->order[b->from++];
+    const bool of_a_row = blame_may_be_of_a_row(&b->fault);
+    const uint64_t inserts = b->suspects.inserts;
+    if (!to_blame && !(of_a_row && suspects_convict(&b->suspects, task->id, b->now_ms))) {
+        /* Before `from` there is room. */
+        b->order[b->aside++] = task;
+        if (of_a_row && inserts < b->first_aside)
+            b->first_aside = inserts;
+        return;
+    }
     message_id_format(task->id, id);
     snprintf(text, sizeof text, "PostgreSQL refuses the row: %s", b->fault.text);
     log_limited(LOG_WARN, "%s (%s)", text, id);
     worker_fail(sink, task->number, OUTCOME_PERMANENT, 0, text);
 }
 
+static void row_is_there(save_batch_t *b, worker_sink_t *sink)
+{
+    save_row_committed(b->order[b->from++], sink);
+    b->got_in = true;
+}
+
+/* Fewer rows were inserted than sent: some were there already, or something keeps them out without an error.
+ * Asks which are not there. */
+static bool look_for_rows(save_batch_t *b, PGconn *db)
+{
+    begin_arrays(b);
+    for (uint32_t i = b->from; i < b->to; i++) {
+        put_number(&b->columns[STREAM], (int64_t)b->order[i]->id.stream);
+        put_number(&b->columns[SEQ], (int64_t)b->order[i]->id.seq);
+    }
+    b->looking = true;
+    return send_arrays(b, db, SESSION_MISSING, 2, b->to - b->from) && PQpipelineSync(db) && PQflush(db) >= 0;
+}
+
+/* The answer: from 1 on, which of the rows are missing. */
+static void take_missing(save_batch_t *b, const PGresult *r, worker_sink_t *sink)
+{
+    const uint32_t first = b->from;
+    const int n = PQntuples(r);
+    int at = 0;
+    b->fault = (session_fault_t){.state = NO_ROW,
+                                 .text = "a trigger or rule kept it out: it is not there after its commit"};
+    while (b->from < b->to) {
+        const uint8_t *p = at < n ? (const uint8_t *)PQgetvalue(r, at, 0) : NULL;
+        const uint32_t number =
+            p != NULL ? (uint32_t)p[4] << 24 | (uint32_t)p[5] << 16 | (uint32_t)p[6] << 8 | p[7] : 0;
+        if (number == b->from - first + 1) {
+            at++;
+            /* Others got in with the same statement: nothing is wrong with the table. */
+            judge(b, b->inserted > 0, sink);
+        } else {
+            row_is_there(b, sink);
+        }
+    }
+}
+
+/* Every row has been tried. Those that were set aside before others got in go again; what is left waits, and
+ * when it is all that there was, the table is to blame. 0 or -EIO. */
+static int end_round(save_batch_t *b, worker_sink_t *sink)
+{
+    char text[WHY_BYTES + 64];
+    const uint32_t n = b->aside;
+    if (n == 0)
+        return 0;
+    if (b->suspects.inserts > b->first_aside) {
+        b->count = n;
+        b->from = b->aside = 0;
+        b->rows_max = n;
+        b->first_aside = UINT64_MAX;
+        return 0;
+    }
+    if (!b->got_in && (b->given > 1 || !blame_may_be_of_a_row(&b->fault)))
+        return -EIO;
+    snprintf(text, sizeof text, "PostgreSQL did not take the row, which waits: %s", b->fault.text);
+    log_limited(LOG_WARN, "%s (SQLSTATE %s)", text, b->fault.state);
+    for (uint32_t i = 0; i < n; i++)
+        save_row_blocked(b->order[i], ASIDE_MS, text, sink);
+    b->aside = 0;
+    return 0;
+}
+
+/* What comes next after a transaction that failed: the same again, less, or without the one row. */
+static void go_on_after_fault(save_batch_t *b, worker_sink_t *sink)
+{
+    const bool of_a_row = blame_may_be_of_a_row(&b->fault);
+    const uint32_t rows = b->to - b->from;
+    if (!upserts(b) && strcmp(b->fault.state, UNIQUE_VIOLATION) == 0) {
+        b->upsert_until_ms = b->now_ms + UPSERT_MS;
+    } else if (!of_a_row && strcmp(b->last_state, b->fault.state) != 0) {
+        /* A deadlock, say, is over when it is done again. */
+        snprintf(b->last_state, sizeof b->last_state, "%s", b->fault.state);
+    } else if (rows == 1) {
+        judge(b, false, sink);
+    } else {
+        b->rows_max = rows / 2;
+        /* What the server has no time for it will not have next time. */
+        if (!of_a_row)
+            b->rows_limit = b->rows_max;
+    }
+}
+
+static int take_commit(save_batch_t *b, PGconn *db, worker_sink_t *sink)
+{
+    b->suspects.inserts += b->inserted > 0;
+    if (b->inserted < b->to - b->from)
+        return look_for_rows(b, db) ? b->inserted > 0 : lost(b, db);
+    while (b->from < b->to)
+        row_is_there(b, sink);
+    return 1;
+}
+
+static int begin_next(save_batch_t *b, PGconn *db, worker_sink_t *sink)
+{
+    if (!save_batch_at_work(b) && end_round(b, sink) != 0)
+        return -EIO;
+    return save_batch_at_work(b) && !begin_transaction(b, db) ? lost(b, db) : 0;
+}
+
 /* A transaction has ended. 0, 1 when it was committed, or -EIO. */
 static int end_transaction(save_batch_t *b, PGconn *db, worker_sink_t *sink)
 {
-    const bool committed = b->committed && !b->failed && b->unanswered == 0;
-    if (committed) {
-        while (b->from < b->to)
-            save_row_committed(b->order[b->from++], sink);
-        b->rows_max = b->rows_max < b->count ? 2 * b->rows_max : b->rows_max;
-    } else if (!b->failed || !is_of_a_row(b->fault.state)) {
-        if (!b->failed)
-            b->fault = (session_fault_t){.text = "a transaction ended without a commit"};
+    int result = 0;
+    if (b->failed) {
+        if (blame_is_of_the_server(&b->fault))
+            return -EIO;
+        if (!b->rolling_back && PQtransactionStatus(db) == PQTRANS_INERROR)
+            return roll_back(b, db) ? 0 : lost(b, db);
+        if (PQtransactionStatus(db) != PQTRANS_IDLE || b->from == b->to)
+            return -EIO;
+        go_on_after_fault(b, sink);
+    } else if (b->unanswered != 0 || !b->committed) {
+        b->fault = (session_fault_t){.text = "a transaction ended without a commit"};
         return -EIO;
-    } else if (!b->rolling_back && PQtransactionStatus(db) == PQTRANS_INERROR) {
-        return roll_back(b, db) ? 0 : lost(b, db);
-    } else if (!upserts(b) && strcmp(b->fault.state, UNIQUE_VIOLATION) == 0) {
-        b->upsert_until_ms = b->now_ms + UPSERT_MS;
-    } else if (b->to - b->from == 1) {
-        refuse_row(b, sink);
+    } else if (!b->looking) {
+        result = take_commit(b, db, sink);
+        if (result < 0 || b->looking)
+            return result;
     } else {
-        b->rows_max = (b->to - b->from) / 2;
+        result = b->got_in;
     }
-    if (save_batch_at_work(b) && !begin_transaction(b, db))
-        return lost(b, db);
-    return committed;
+    b->looking = false;
+    if (!b->failed) {
+        b->rows_max = b->rows_max < b->count ? 2 * b->rows_max : b->rows_max;
+        b->rows_limit = b->rows_limit < UINT32_MAX / 2 ? 2 * b->rows_limit : UINT32_MAX;
+    }
+    const int error = begin_next(b, db, sink);
+    return error != 0 ? error : result;
 }
 
 /* True: that was the last one of a transaction. */
-static bool take_result(save_batch_t *b, const PGresult *r)
+static bool take_result(save_batch_t *b, PGresult *r, worker_sink_t *sink)
 {
+    int64_t rows = 0;
     if (PQresultStatus(r) == PGRES_PIPELINE_SYNC)
         return true;
     b->unanswered--;
     switch (PQresultStatus(r)) {
     case PGRES_COMMAND_OK:
-        b->committed |= strcmp(PQcmdStatus((PGresult *)(uintptr_t)r), "COMMIT") == 0;
+        b->committed |= strcmp(PQcmdStatus(r), "COMMIT") == 0;
+        if (config_parse_int(PQcmdTuples(r), &rows) == 0)
+            b->inserted += (uint32_t)rows;
+        return false;
+    case PGRES_TUPLES_OK:
+        /* A rule may make rows of an INSERT, too. */
+        if (b->looking)
+            take_missing(b, r, sink);
         return false;
     case PGRES_PIPELINE_ABORTED:
         return false;
@@ -320,7 +439,7 @@ int save_batch_go_on(save_batch_t *b, PGconn *db, int64_t now_ms, worker_sink_t 
         return lost(b, db);
     const bool open = PQconsumeInput(db) == 1;
     while (save_batch_at_work(b) && (r = next_result(db)) != NULL) {
-        const bool ended = take_result(b, r);
+        const bool ended = take_result(b, r, sink);
         PQclear(r);
         const int result = ended ? end_transaction(b, db, sink) : 0;
         if (result < 0)
@@ -377,9 +496,11 @@ int save_batch_begin(save_batch_t *b, PGconn *db, const worker_task_t *tasks, ui
     if (sort(b, tasks, n) != 0)
         return -ENOMEM;
     b->now_ms = now_ms;
-    b->count = n;
-    b->from = 0;
-    b->rows_max = n;
+    b->count = b->given = n;
+    b->from = b->aside = 0;
+    b->first_aside = UINT64_MAX;
+    b->got_in = b->looking = false;
+    b->rows_max = n < b->rows_limit ? n : b->rows_limit;
     b->saved_ms = clock_wall_ms();
     b->fault = (session_fault_t){0};
     b->broken = false;
@@ -396,7 +517,11 @@ int save_batch_begin(save_batch_t *b, PGconn *db, const worker_task_t *tasks, ui
 
 void save_batch_give_back(save_batch_t *b, int64_t wait_ms, const char *why, worker_sink_t *sink)
 {
+    for (uint32_t i = 0; i < b->aside; i++)
+        save_row_blocked(b->order[i], wait_ms, why, sink);
     while (b->from < b->count)
         save_row_blocked(b->order[b->from++], wait_ms, why, sink);
-    b->broken = b->failed = false;
+    b->aside = 0;
+    suspects_clear(&b->suspects);
+    b->broken = b->failed = b->looking = false;
 }

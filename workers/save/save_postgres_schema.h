@@ -16,6 +16,11 @@
     " unnest($5::timestamptz[]), unnest($6::timestamptz[]), unnest($7::text[])::jsonb"
 /* The same where some may be there already. */
 #define SCHEMA_UPSERT SCHEMA_INSERT " ON CONFLICT(stream, seq) DO NOTHING"
+/* Which of these keys are not there, from 1 on. */
+#define SCHEMA_MISSING                                                                                       \
+    "SELECT k.at FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS k(stream, seq, at)"              \
+    " WHERE NOT EXISTS (SELECT FROM mandrill_messages AS m WHERE m.stream = k.stream AND m.seq = k.seq)"     \
+    " ORDER BY k.at"
 
 /* Runs statements: the last result, the caller's to clear, or NULL when the fault has been noted. */
 typedef struct pg_result *schema_ask_t(void *arg, const char *sql);

@@ -45,14 +45,19 @@ struct session_opener {
 
 /* --- what went wrong --- */
 
+bool sql_state_is_in(const char *state, const char *const *classes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(state, classes[i], strlen(classes[i])) == 0)
+            return true;
+    return false;
+}
+
 /* Who may connect, what is there, what is allowed: nothing that time mends. */
 static bool is_settled(const char *state)
 {
     static const char *const classes[] = {"28", "3D", "3F", "42", "F0"};
-    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
-        if (strncmp(state, classes[i], 2) == 0)
-            return true;
-    return false;
+    return sql_state_is_in(state, classes, sizeof classes / sizeof classes[0]);
 }
 
 static void set_text(session_fault_t *f, const char *text)
@@ -68,6 +73,7 @@ void session_fault_of_result(session_fault_t *f, const PGresult *result)
     snprintf(f->state, sizeof f->state, "%s", state != NULL ? state : "");
     set_text(f, text != NULL ? text : PQresultErrorMessage(result));
     f->settled = is_settled(f->state);
+    f->constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME) != NULL;
 }
 
 /* libpq keeps the SQLSTATE of a connection that failed to itself, but writes it into the text when that is to
@@ -297,6 +303,7 @@ static int prepare(session_opener_t *o)
         {SESSION_BEGIN, "BEGIN ISOLATION LEVEL READ COMMITTED"},
         {SESSION_INSERT, SCHEMA_INSERT},
         {SESSION_UPSERT, SCHEMA_UPSERT},
+        {SESSION_MISSING, SCHEMA_MISSING},
         {SESSION_COMMIT, "COMMIT"},
         {SESSION_ROLLBACK, "ROLLBACK"},
     };

@@ -15,6 +15,7 @@ struct pg_result;
 #define SESSION_BEGIN    "mandrill_begin"
 #define SESSION_INSERT   "mandrill_insert"
 #define SESSION_UPSERT   "mandrill_upsert"
+#define SESSION_MISSING  "mandrill_missing"
 #define SESSION_COMMIT   "mandrill_commit"
 #define SESSION_ROLLBACK "mandrill_rollback"
 
@@ -32,7 +33,11 @@ typedef struct {
     char state[6];        /* the SQLSTATE; "": the server has not said anything */
     char text[WHY_BYTES]; /* for people */
     bool settled;         /* stays wrong until somebody changes a setting or a right */
+    bool constraint;      /* one with a name was violated */
 } session_fault_t;
+
+/* Whether an SQLSTATE begins with one of these. */
+bool sql_state_is_in(const char *state, const char *const *classes, size_t n);
 
 /* Of a result that is an error, or of a connection; the text without line feeds. */
 void session_fault_of_result(session_fault_t *f, const struct pg_result *result);
