@@ -505,7 +505,7 @@ static void test_what_is_wrong_is_told_and_waited_for(void **state)
 static void test_a_bad_conninfo_is_refused_and_not_shown(void **state)
 {
     static const char *const bad[] = {"host=here hunter2", "postgresql://me:hunter2@[::1/x",
-                                      "nosuchoption=hunter2"};
+                                      "nosuchoption=hunter2", "postgresql:/me:hunter2@here/x", "me:hunter2"};
     contract_t *c = *state;
 
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {

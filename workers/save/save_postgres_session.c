@@ -455,6 +455,13 @@ int session_check(const session_options_t *options, char *why)
     const char *conninfo = options->conninfo;
     const bool name_only = strchr(conninfo, '=') == NULL && strncmp(conninfo, "postgresql://", 13) != 0 &&
                            strncmp(conninfo, "postgres://", 11) != 0;
+    /* A URI with a slash too few: the server would say the name, password and all, in its answer. */
+    if (name_only && strpbrk(conninfo, "@:") != NULL) {
+        snprintf(why, WHY_BYTES,
+                 "--postgres is no connection string or URI of libpq's: a URI begins with postgresql://, and"
+                 " the name of a database with '@' or ':' in it is given as dbname=NAME");
+        return -ERANGE;
+    }
     PQconninfoOption *parsed = name_only ? NULL : PQconninfoParse(conninfo, &told);
     if (!name_only && parsed == NULL) {
         if (told != NULL)
