@@ -523,6 +523,26 @@ static void test_a_bad_conninfo_is_refused_and_not_shown(void **state)
     rig_passed(c->rig);
 }
 
+/* What the administrator turns off while a session is open is not off for what it saves. */
+static void test_a_commit_stays_a_commit(void **state)
+{
+    contract_t *c = *state;
+
+    contract_start(c, "worker", NO_ARGS);
+    run(c, "CREATE TABLE seen(how text); CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS"
+           " $$BEGIN INSERT INTO seen VALUES(current_setting('synchronous_commit')); RETURN NEW; END$$;"
+           "CREATE TRIGGER look BEFORE INSERT ON mandrill_messages FOR EACH ROW EXECUTE FUNCTION look()");
+    run(c, "ALTER SYSTEM SET synchronous_commit = off");
+    run(c, "SELECT pg_reload_conf()");
+    WAIT(number(c, "SELECT count(*) WHERE current_setting('synchronous_commit') = 'off'") == 1);
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        wait_result(c, boss_ask(&c->boss, 0, seq, 1, "web-1"), OUTCOME_OK);
+    run(c, "ALTER SYSTEM RESET synchronous_commit");
+    run(c, "SELECT pg_reload_conf()");
+    assert_int_equal(number(c, "SELECT count(*) FROM seen WHERE how = 'on'"), 3);
+    rig_passed(c->rig);
+}
+
 /* --- passwords: a server of the test's own, for this is about who may connect --- */
 
 static void test_a_password_comes_from_a_file(void **state)
@@ -649,6 +669,7 @@ int main(void)
         cmocka_unit_test(test_a_server_that_takes_no_writes_is_waited_for),
         cmocka_unit_test(test_what_is_wrong_is_told_and_waited_for),
         cmocka_unit_test(test_a_bad_conninfo_is_refused_and_not_shown),
+        cmocka_unit_test(test_a_commit_stays_a_commit),
         cmocka_unit_test(test_a_password_comes_from_a_file),
         cmocka_unit_test(test_workers_that_start_at_once_share_the_tables),
         cmocka_unit_test(test_tables_of_another_version_are_refused),

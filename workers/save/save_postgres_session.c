@@ -257,8 +257,12 @@ static int check_server(session_opener_t *o)
         o->fault.settled = true;
         return -EIO;
     }
-    PGresult *r = ask(o, "SELECT current_setting('server_encoding'), current_setting('synchronous_commit'),"
-                         " current_setting('fsync'), current_setting('transaction_read_only')");
+    /* Set even where it stays the same: then a reload at the server does not change it under this session. */
+    PGresult *r =
+        ask(o, "SELECT current_setting('server_encoding'), was, current_setting('fsync'),"
+               " current_setting('transaction_read_only'),"
+               " set_config('synchronous_commit', CASE was WHEN 'off' THEN 'on' ELSE was END, false)"
+               " FROM (SELECT current_setting('synchronous_commit') AS was) AS s");
     if (r == NULL)
         return -EIO;
     int error = 0;
@@ -273,7 +277,6 @@ static int check_server(session_opener_t *o)
         error = fail(o, "the server takes no writes (a standby, or default_transaction_read_only)");
     } else if (strcmp(PQgetvalue(r, 0, 1), "off") == 0) {
         snprintf(o->remark, sizeof o->remark, "synchronous_commit was off; it is on for this session");
-        error = run(o, "SET synchronous_commit = on");
     }
     if (error == 0 && strcmp(PQgetvalue(r, 0, 2), "on") != 0)
         snprintf(o->remark, sizeof o->remark, "fsync is off at the server: a power cut loses what was saved");
