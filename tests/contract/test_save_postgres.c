@@ -543,6 +543,29 @@ static void test_a_commit_stays_a_commit(void **state)
     rig_passed(c->rig);
 }
 
+/* Servers know settings that they cannot keep on their system: each is set for itself. */
+static void test_a_limit_that_the_server_cannot_keep_is_left_out(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    char conninfo[CONNINFO_MAX], all[2 * CONNINFO_MAX];
+
+    run(c, "CREATE FUNCTION set_config(name text, value text, local boolean) RETURNS text"
+           " LANGUAGE plpgsql AS $$BEGIN IF name = 'client_connection_check_interval' THEN"
+           " RAISE 'must be set to 0 on this platform' USING ERRCODE = '22023'; END IF;"
+           " RETURN pg_catalog.set_config(name, value, local); END$$");
+    snprintf(all, sizeof all, "%s options=-csearch_path=%s,pg_catalog",
+             postgres_conninfo(postgres_shared(), c->schema, conninfo), c->schema);
+    start_odd(c, "worker", all, NO_ARGS);
+    BOSS_UNTIL(b, b->workers_count == 1 && b->workers[0].window > 0);
+    run(c, "CREATE TABLE seen(how text); CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS"
+           " $$BEGIN INSERT INTO seen VALUES(current_setting('lock_timeout')); RETURN NEW; END$$;"
+           "CREATE TRIGGER look BEFORE INSERT ON mandrill_messages FOR EACH ROW EXECUTE FUNCTION look()");
+    wait_result(c, boss_ask(b, 0, 1, 1, "web-1"), OUTCOME_OK);
+    expect_text(c, "SELECT how FROM seen", "10s");
+    rig_passed(c->rig);
+}
+
 /* --- passwords: a server of the test's own, for this is about who may connect --- */
 
 static void test_a_password_comes_from_a_file(void **state)
@@ -670,6 +693,7 @@ int main(void)
         cmocka_unit_test(test_what_is_wrong_is_told_and_waited_for),
         cmocka_unit_test(test_a_bad_conninfo_is_refused_and_not_shown),
         cmocka_unit_test(test_a_commit_stays_a_commit),
+        cmocka_unit_test(test_a_limit_that_the_server_cannot_keep_is_left_out),
         cmocka_unit_test(test_a_password_comes_from_a_file),
         cmocka_unit_test(test_workers_that_start_at_once_share_the_tables),
         cmocka_unit_test(test_tables_of_another_version_are_refused),

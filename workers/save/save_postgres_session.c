@@ -23,6 +23,7 @@ enum {
     PASSWORD_BYTES_MAX = 1024,
     VERSION_MIN = 100000, /* PostgreSQL 10 */
     STATE_LEN = 5,
+    LIMIT_SQL_BYTES = 256,
 };
 
 /* A host that does not answer, at the start or later, is given up after so long (libpq waits for the kernel,
@@ -126,11 +127,12 @@ static int wait_for(session_opener_t *o, int fd, short events, int64_t until_ms)
     return n < 0 && errno != EINTR ? fail(o, strerror(errno)) : 0;
 }
 
-/* The last result of what was asked, or NULL with the fault. */
+/* The last result of what was asked, or NULL with the first fault; nothing of it is left to be read. */
 static PGresult *answer(session_opener_t *o)
 {
     const int64_t until_ms = clock_ms() + ANSWER_MS;
     PGresult *last = NULL;
+    bool failed = false;
     for (;;) {
         while (PQisBusy(o->db)) {
             if (wait_for(o, PQsocket(o->db), POLLIN, until_ms) != 0)
@@ -141,13 +143,15 @@ static PGresult *answer(session_opener_t *o)
             }
         }
         PGresult *next = PQgetResult(o->db);
-        if (next == NULL)
+        if (next == NULL && !failed)
             return last;
+        if (next == NULL)
+            goto failed;
         PQclear(last);
         last = next;
-        if (PQresultStatus(last) == PGRES_FATAL_ERROR) {
+        if (PQresultStatus(last) == PGRES_FATAL_ERROR && !failed) {
             session_fault_of_result(&o->fault, last);
-            goto failed;
+            failed = true;
         }
     }
 failed:
@@ -285,15 +289,30 @@ static int check_server(session_opener_t *o)
 }
 
 /* Limits where nobody has set any: what a worker has begun that is gone must not keep its rows from others,
- * and nobody waits for such rows longer than tasks may take. Not every version knows each. */
+ * and nobody waits for such rows longer than tasks may take. Not every version knows each, nor can every
+ * system keep each: a session without one is better than none. */
 static int set_limits(session_opener_t *o)
 {
-    return run(o,
-               "SELECT set_config(name, value, false) FROM (VALUES ('lock_timeout', '10s'),"
-               " ('client_connection_check_interval', '2s'), ('idle_in_transaction_session_timeout', '30s'),"
-               " ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'),"
-               " ('tcp_keepalives_count', '3')) AS wanted(name, value) JOIN pg_settings USING(name)"
-               " WHERE name LIKE 'tcp%' OR setting = '0'");
+    static const char *const limits[][2] = {
+        {"lock_timeout", "10s"},
+        {"client_connection_check_interval", "2s"},
+        {"idle_in_transaction_session_timeout", "30s"},
+        {"tcp_keepalives_idle", "10"},
+        {"tcp_keepalives_interval", "5"},
+        {"tcp_keepalives_count", "3"},
+    };
+    char sql[LIMIT_SQL_BYTES];
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        snprintf(sql, sizeof sql,
+                 "SELECT set_config(name, '%s', false) FROM pg_settings WHERE name = '%s'"
+                 " AND (name LIKE 'tcp%%' OR setting = '0')",
+                 limits[i][1], limits[i][0]);
+        o->fault = (session_fault_t){0};
+        /* Refused by the server, in a session that goes on. */
+        if (run(o, sql) != 0 && (o->fault.state[0] == '\0' || PQstatus(o->db) != CONNECTION_OK))
+            return -EIO;
+    }
+    return 0;
 }
 
 static int prepare(session_opener_t *o)
