@@ -279,6 +279,32 @@ static void test_a_table_that_refuses_every_row_kills_none(void **state)
     rig_passed(c->rig);
 }
 
+/* Others get in, and yet it is not the row: somebody has to make the partition. */
+static void test_a_row_without_a_partition_waits(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    process_t *p = contract_start(c, "worker", NO_ARGS);
+
+    run(c, "ALTER TABLE mandrill_messages RENAME TO was;"
+           "CREATE TABLE mandrill_messages(LIKE was, PRIMARY KEY(stream, seq)) PARTITION BY RANGE(seq);"
+           "CREATE TABLE low PARTITION OF mandrill_messages FOR VALUES FROM (0) TO (100)");
+    for (uint32_t try_no = 1; try_no <= 3; try_no++) {
+        b->results_count = 0;
+        process_signal(p, SIGSTOP);
+        const uint64_t first = b->next_ref;
+        boss_give_many(b, 0, "web", 98 - 2 * try_no, 2);
+        const uint64_t high = boss_ask(b, 0, 100, try_no, "web-100");
+        process_signal(p, SIGCONT);
+        BOSS_UNTIL(b, b->results_count == 3);
+        assert_int_equal(boss_result(b, first)->outcome, OUTCOME_OK);
+        assert_int_equal(boss_result(b, high)->outcome, OUTCOME_BLOCKED);
+    }
+    run(c, "CREATE TABLE high PARTITION OF mandrill_messages FOR VALUES FROM (100) TO (200)");
+    insist(c, 100, 4, OUTCOME_OK);
+    rig_passed(c->rig);
+}
+
 /* Nobody can tell whose fault it is until another row was saved. */
 static void test_a_bad_row_dies_when_another_was_saved(void **state)
 {
@@ -682,6 +708,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_of_large_bodies_is_saved),
         cmocka_unit_test(test_a_row_that_is_refused_takes_no_other_along),
         cmocka_unit_test(test_a_table_that_refuses_every_row_kills_none),
+        cmocka_unit_test(test_a_row_without_a_partition_waits),
         cmocka_unit_test(test_a_bad_row_dies_when_another_was_saved),
         cmocka_unit_test(test_no_row_no_ok),
         cmocka_unit_test(test_an_odd_error_of_one_row_stops_no_other),
