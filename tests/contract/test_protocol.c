@@ -129,12 +129,17 @@ static void test_garbage_is_counted_and_survived(void **state)
     b->lax = true;
     buffer_init(&frame);
     for (int i = 0; i < GARBAGE; i++) {
-        surely_bad += frames_surely_bad(frames_bad(FRAMES_TASKS, &seed, &frame));
+        const char *why;
+        const bool is_bad = frames_surely_bad(frames_bad(FRAMES_TASKS, &seed, &frame));
+        /* What is BYE by chance ends the connection, and what was sent behind it is not counted. */
+        if (proto_command(frame.data, frame.len, &why) == CMD_BYE)
+            continue;
+        surely_bad += is_bad;
         boss_send(b, 0, &frame);
         boss_turn(b, 0);
     }
     buffer_done(&frame);
-    /* What was BYE or WHO by chance is followed by a new HELLO: some of these may be lost. A turn may end
+    /* What was WHO by chance is followed by a new HELLO: some of these may be lost. A turn may end
      * with the answer to the task before. */
     uint64_t ref = 0, before = 0;
     for (uint64_t seq = 1; boss_result(b, ref) == NULL && boss_result(b, before) == NULL; seq++) {
