@@ -26,6 +26,9 @@ static void hello_read(conn_t *c, const void *frame, size_t len)
         return;
     process_t *server = conn_process(c, END_SERVER);
     talk_t *t = talk_find(server, h.session);
+    if (t->ended)
+        return;
+    t->left = false;
     uint32_t record = talk_record(t);
     bool moved = t->conn != conn_id(c);
     t->conn = conn_id(c);
@@ -89,6 +92,10 @@ void check_sent(conn_t *c, int end, const void *frame, size_t len)
     case CMD_TASKS:
         tasks_sent(c, t, frame, len);
         break;
+    case CMD_BYE:
+        if (end == END_SERVER && t != NULL)
+            t->ended = t->ended || !t->left;
+        break;
     case CMD_PROGRESS:
         lease_progress_sent(c, frame, len);
         break;
@@ -114,6 +121,7 @@ static void server_reads(conn_t *c, talk_t *t, int command, const void *frame, s
         decode_window(frame, len, &t->window);
         break;
     case CMD_BYE:
+        t->left = true;
         if (conn_process(c, END_SERVER)->program == PROGRAM_CONSUMER)
             tasks_given_back(c, t);
         for (uint32_t i = 0; i < t->out_count; i++)

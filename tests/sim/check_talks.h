@@ -35,6 +35,8 @@ typedef struct {
     uint32_t window;
     int64_t heard_ms;
     bool silent;   /* it was for so long that it may have been forgotten */
+    bool left;     /* the peer has said BYE, */
+    bool ended;    /* or the server has first: it hears the old connection to its end, and no HELLO */
     uint64_t seen; /* RESULTS */
     out_t *out;
     uint32_t out_count, out_cap;
