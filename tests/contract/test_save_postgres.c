@@ -245,7 +245,7 @@ static void test_a_table_that_refuses_every_row_kills_none(void **state)
          "ALTER TABLE mandrill_messages ALTER tenant SET NOT NULL",
          "ALTER TABLE mandrill_messages DROP COLUMN tenant", "null value in column"},
         {"ALTER TABLE mandrill_messages ADD CONSTRAINT never CHECK (seq < 0) NOT VALID",
-         "ALTER TABLE mandrill_messages DROP CONSTRAINT never", "violates check constraint"},
+         "ALTER TABLE mandrill_messages DROP CONSTRAINT never", "new row for relation"},
         {"CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;"
          "CREATE TRIGGER nothing BEFORE INSERT ON mandrill_messages FOR EACH ROW EXECUTE FUNCTION nothing()",
          "DROP TRIGGER nothing ON mandrill_messages", "a trigger or rule"},
@@ -266,13 +266,18 @@ static void test_a_table_that_refuses_every_row_kills_none(void **state)
             b->results_count = 0;
             BOSS_UNTIL(b, b->workers[0].window > 0);
             process_signal(p, SIGSTOP);
+            const uint64_t first = b->next_ref;
             boss_give_many(b, 0, "web", seq + 1, 20);
             process_signal(p, SIGCONT);
             BOSS_UNTIL(b, b->results_count == 20);
+            if (strstr(boss_result(b, first)->text, outages[i].says) == NULL)
+                fail_msg("outage %u, try %u: %s instead of: %s", i, try_no, boss_result(b, first)->text,
+                         outages[i].says);
         }
         assert_int_equal(b->outcomes[OUTCOME_PERMANENT] + b->outcomes[OUTCOME_TRANSIENT], 0);
-        wait_log(c, p, outages[i].says);
-        assert_true(process_log_count(p, "nothing is saved until that is over") > i);
+        /* The log is limited, and four outages take less than a second. */
+        if (i == 0)
+            wait_log(c, p, "; nothing is saved until that is over");
         run(c, outages[i].end);
         insist(c, seq + 1, 3, OUTCOME_OK);
     }
