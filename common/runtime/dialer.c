@@ -255,13 +255,20 @@ static void receive_one(dialer_t *d, uint32_t n, const frame_t *frame)
     }
 }
 
-/* As on WHO, which is what a server would answer that does not know the connection. */
+/* As on WHO, which is what a server would answer that does not know the connection. One that was up begins over
+ * a connection of its own: had WELCOME come over this one already, and TASKS that are dropped now, the server
+ * would take HELLO for one that was only repeated and believe that they are here. */
 static void look_whether_anew(dialer_t *d, uint32_t n)
 {
-    if (!wire_reconnected(d->dials[n].wire))
+    dial_t *dial = &d->dials[n];
+    if (!wire_reconnected(dial->wire))
         return;
-    dial_down(d, n);
-    link_anew(&d->dials[n].link, d->loop->now_ms);
+    if (dial->up) {
+        dial_down(d, n);
+        dial_close(d, dial, 0);
+        dial_open(d, dial);
+    }
+    link_anew(&dial->link, d->loop->now_ms);
 }
 
 void dialer_receive(dialer_t *d, uint32_t frames_max)

@@ -92,6 +92,11 @@ void check_sent(conn_t *c, int end, const void *frame, size_t len)
     case CMD_TASKS:
         tasks_sent(c, t, frame, len);
         break;
+    case CMD_PING:
+        /* Of a peer that was silent for a time it tells whether it was forgotten. */
+        if (end == END_SERVER && t != NULL && p->program == PROGRAM_CONSUMER)
+            decode_ping(frame, len, &t->seen);
+        break;
     case CMD_BYE:
         if (end == END_SERVER && t != NULL)
             t->ended = t->ended || !t->left;

@@ -35,6 +35,8 @@ void tasks_sent(conn_t *c, talk_t *t, const void *frame, size_t len)
     const process_t *p = conn_process(c, END_SERVER);
     tasks_t head;
     int n = decode_tasks(frame, len, &head, records);
+    if (n >= 0)
+        t->seen = head.seen;
     for (int i = 0; i < n; i++)
         check_task(p, t, &records[i]);
     talk_check_window(t, "tasks");
