@@ -120,6 +120,7 @@ typedef struct {
     uint32_t who;            /* 0: it has no name */
     uint64_t given, started; /* tasks since WELCOME */
     uint32_t unstarted;      /* the first of `running` that has not been started, or FIFO_NONE */
+    int64_t moved_ms;        /* when it was last told that something was started, or had ended */
     uint32_t suspects;       /* of `running` */
     uint32_t suspects_class; /* theirs */
 } holder_t;
@@ -231,6 +232,9 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
 void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms);
 /* The try is over its hard limit. False: there is no room to note whose it is, and it goes on. */
 bool gather_time_out(gather_t *g, uint32_t n, int64_t now_ms);
+/* Its worker does not come to it: as if it had not been given, but for that he may get it done after all.
+ * False as above. */
+bool gather_pass_on(gather_t *g, uint32_t n, int64_t now_ms);
 /* Ends what the worker had of a task, as if it had not been given or as a try that failed. `at_work`: the
  * worker was lost over it, perhaps: should that happen again, it is a suspect, whether it cost a try or not.
  */
