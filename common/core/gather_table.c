@@ -102,7 +102,7 @@ void gather_destroy(gather_t **ref)
 uint32_t gather_table_find(const gather_t *g, message_id_t id)
 {
     uint32_t cursor;
-    uint64_t key = index_mix(id.stream, id.seq);
+    uint64_t key = index_key(id.stream, id.seq);
     uint32_t slot = index_find(&g->index, key, &cursor);
     while (slot != INDEX_NONE &&
            (g->entries[slot].id.seq != id.seq || g->entries[slot].id.stream != id.stream))
@@ -126,7 +126,7 @@ int gather_table_add(gather_t *g, const gather_message_t *m, uint32_t *ret_slot)
     uint8_t *body = slab_get(&g->slab, m->body_len);
     if (body == NULL)
         return -ENOMEM;
-    if (index_put(&g->index, index_mix(m->id.stream, m->id.seq), slot) != 0) {
+    if (index_put(&g->index, index_key(m->id.stream, m->id.seq), slot) != 0) {
         slab_put(&g->slab, body, m->body_len);
         return -ENOMEM;
     }
@@ -194,7 +194,7 @@ void gather_table_leave(gather_t *g, uint32_t slot)
     assert(e->state == ENTRY_OPEN || e->state == ENTRY_ENDED);
     gather_table_unlist(g, slot);
     gather_table_stop_idle(g, slot, e->legs);
-    index_remove(&g->index, index_mix(e->id.stream, e->id.seq), slot);
+    index_remove(&g->index, index_key(e->id.stream, e->id.seq), slot);
     slab_put(&g->slab, e->body, e->body_len);
     e->body = NULL;
     if (e->text != NULL)

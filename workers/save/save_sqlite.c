@@ -246,6 +246,9 @@ static int open_database(save_t *s, bool check, char *why)
     if (error != 0 || s->lock < 0)
         return error;
     const int flags = check ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    /* One thread uses it; counting its memory would take a lock for each piece. */
+    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     if (sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         return fail(s, -EIO, why, "cannot open");
     sqlite3_busy_timeout(s->db, OPEN_WAIT_MS);
