@@ -229,7 +229,6 @@ gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t
 {
     assert(worker < ROSTER_MAX);
     const task_t *t = task_by_ref(g, r->ref);
-    g->workers[worker].moved_ms = now_ms;
     gather_taken_t taken = TAKEN_LATE;
     uint32_t stray = UINT32_MAX;
     bool current = t != NULL && t->state == TASK_RUNNING && t->worker == worker &&
@@ -249,37 +248,25 @@ gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t
 
 /* --- time --- */
 
-/* Of the tasks of one worker from `first` to before `stop`, ends those whose limit is over, counted from
- * `from_ms` at the earliest. When that may be so next: no later, and none are looked at that are younger than
- * the shortest limit. */
-static int64_t end_overdue(gather_t *g, uint32_t first, uint32_t stop, int64_t from_ms, int64_t shortest_ms,
-                           int64_t now_ms, bool (*end)(gather_t *g, uint32_t n, int64_t now_ms))
+/* Ends the tries of one worker that are over their limits: of what it has started, for what waits for its
+ * turn there has not been tried yet. When that may be so next: no later, and no tries are looked at that are
+ * younger than the shortest limit. */
+static int64_t end_overdue(gather_t *g, const holder_t *h, int64_t shortest_ms, int64_t now_ms)
 {
     int64_t next_ms = INT64_MAX;
     uint32_t after;
-    for (uint32_t n = first; n != stop; n = after) {
+    for (uint32_t n = h->running.first; n != h->unstarted; n = after) {
         after = g->task_links.next[n];
-        const int64_t since_ms = g->tasks[n].since_ms > from_ms ? g->tasks[n].since_ms : from_ms;
+        const int64_t since_ms = g->tasks[n].since_ms;
         const int64_t hard_ms = g->policies[n % LEGS_MAX].limit_hard_ms;
         int64_t due_ms = hard_ms > 0 ? since_ms + hard_ms : INT64_MAX;
         if (due_ms <= now_ms)
-            due_ms = end(g, n, now_ms) ? INT64_MAX : now_ms + NO_ROOM_MS;
+            due_ms = gather_time_out(g, n, now_ms) ? INT64_MAX : now_ms + NO_ROOM_MS;
         next_ms = due_ms < next_ms ? due_ms : next_ms;
         if (since_ms + shortest_ms > now_ms)
             break;
     }
     return next_ms;
-}
-
-/* What waits there for its turn has not been tried, and is passed on when for as long as a limit nothing was
- * started or has ended. */
-static int64_t end_overdue_of(gather_t *g, const holder_t *h, int64_t shortest_ms, int64_t now_ms)
-{
-    const int64_t started_ms =
-        end_overdue(g, h->running.first, h->unstarted, INT64_MIN, shortest_ms, now_ms, gather_time_out);
-    const int64_t unstarted_ms =
-        end_overdue(g, h->unstarted, FIFO_NONE, h->moved_ms, shortest_ms, now_ms, gather_pass_on);
-    return started_ms < unstarted_ms ? started_ms : unstarted_ms;
 }
 
 /* Not every giving is put in an order for the one that may be hung: the oldest of each worker is looked at
@@ -291,7 +278,7 @@ static void look_for_overdue(gather_t *g, int64_t now_ms)
         if (g->policies[leg].limit_hard_ms > 0 && g->policies[leg].limit_hard_ms < shortest_ms)
             shortest_ms = g->policies[leg].limit_hard_ms;
     for (uint32_t worker = 0; shortest_ms < INT64_MAX && worker < g->workers_end; worker++) {
-        int64_t due_ms = end_overdue_of(g, &g->workers[worker], shortest_ms, now_ms);
+        int64_t due_ms = end_overdue(g, &g->workers[worker], shortest_ms, now_ms);
         next_ms = due_ms < next_ms ? due_ms : next_ms;
     }
     g->overdue_ms = next_ms;

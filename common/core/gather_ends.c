@@ -184,35 +184,26 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
     return try_fails(g, n, HOW_PERMANENT, r->text, 0, now_ms);
 }
 
-/* Its worker keeps it, and is the last to get it again. False: there is no room to note whose it is. */
-static bool leave_behind(gather_t *g, uint32_t n)
+bool gather_leave_behind(gather_t *g, uint32_t n)
 {
-    task_t *t = &g->tasks[n];
+    const task_t *t = &g->tasks[n];
     const giving_t of = {t->who, t->since_ms};
-    if (!gather_stray_add(g, t->worker, gather_ref(g, n), n, &of))
-        return false;
-    t->avoid = (uint16_t)(t->worker + 1);
-    return true;
+    return gather_stray_add(g, t->worker, gather_ref(g, n), n, &of);
 }
 
 bool gather_time_out(gather_t *g, uint32_t n, int64_t now_ms)
 {
-    if (!leave_behind(g, n))
+    task_t *t = &g->tasks[n];
+    const uint16_t worker = t->worker;
+    if (!gather_leave_behind(g, n))
         return false;
     if (!gather_leg_is_open(g, n)) {
         gather_run_out(g, n);
         return true;
     }
+    t->avoid = (uint16_t)(worker + 1);
     g->timeouts[n % LEGS_MAX]++;
     try_fails(g, n, HOW_TIMEOUT, (text_t){"", 0}, 0, now_ms);
-    return true;
-}
-
-bool gather_pass_on(gather_t *g, uint32_t n, int64_t now_ms)
-{
-    if (!leave_behind(g, n))
-        return false;
-    gather_take_back(g, n, false, false, now_ms);
     return true;
 }
 

@@ -120,10 +120,15 @@ typedef struct {
     uint32_t who;            /* 0: it has no name */
     uint64_t given, started; /* tasks since WELCOME */
     uint32_t unstarted;      /* the first of `running` that has not been started, or FIFO_NONE */
-    int64_t moved_ms;        /* when it was last told that something was started, or had ended */
     uint32_t suspects;       /* of `running` */
     uint32_t suspects_class; /* theirs */
 } holder_t;
+
+/* Of a task that the worker has. What is out lies closer together than half of what fits into `order`. */
+static inline bool has_started(const holder_t *h, const task_t *t)
+{
+    return t->order == 0 || (uint32_t)h->started - t->order <= INT32_MAX;
+}
 
 struct gather {
     gather_limits_t limits;
@@ -230,11 +235,10 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
                                int64_t now_ms);
 /* The leg is done, were it that it had ended badly before. */
 void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms);
+/* Its worker keeps it, and what he gets done of it is told. False: there is no room to note whose it is. */
+bool gather_leave_behind(gather_t *g, uint32_t n);
 /* The try is over its hard limit. False: there is no room to note whose it is, and it goes on. */
 bool gather_time_out(gather_t *g, uint32_t n, int64_t now_ms);
-/* Its worker does not come to it: as if it had not been given, but for that he may get it done after all.
- * False as above. */
-bool gather_pass_on(gather_t *g, uint32_t n, int64_t now_ms);
 /* Ends what the worker had of a task, as if it had not been given or as a try that failed. `at_work`: the
  * worker was lost over it, perhaps: should that happen again, it is a suspect, whether it cost a try or not.
  */

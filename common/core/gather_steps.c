@@ -27,6 +27,18 @@ static bool open_leg_runs(const gather_t *g, uint32_t slot)
     return any;
 }
 
+/* What a worker has not begun waits there as it would here: behind something that hangs, perhaps. */
+static bool open_leg_is_at_work(const gather_t *g, uint32_t slot)
+{
+    bool any = false;
+    for (uint32_t leg = 0; g->entries[slot].running > 0 && leg < LEGS_MAX; leg++) {
+        const task_t *t = &g->tasks[slot * LEGS_MAX + leg];
+        any |= gather_leg_is_open(g, slot * LEGS_MAX + leg) && t->state == TASK_RUNNING &&
+               has_started(&g->workers[t->worker], t);
+    }
+    return any;
+}
+
 void gather_entry_review(gather_t *g, uint32_t slot)
 {
     entry_t *e = &g->entries[slot];
@@ -127,7 +139,18 @@ static bool has_idled_too_long(const gather_t *g, uint32_t slot, int64_t now_ms)
 {
     const entry_t *e = &g->entries[slot];
     const int64_t max_ms = g->sources[e->source].idle_max_ms;
-    return max_ms > 0 && now_ms - e->lease_ms >= max_ms && !open_leg_runs(g, slot);
+    return max_ms > 0 && now_ms - e->lease_ms >= max_ms && !open_leg_is_at_work(g, slot);
+}
+
+/* What lies untouched at a worker stays there. */
+static void let_idle_go(gather_t *g, uint32_t slot)
+{
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
+        const uint32_t n = slot * LEGS_MAX + leg;
+        if (gather_leg_is_open(g, n) && g->tasks[n].state == TASK_RUNNING && gather_leave_behind(g, n))
+            gather_task_stop(g, n);
+    }
+    entry_end(g, slot, true);
 }
 
 static void extend_step(gather_t *g, uint32_t slot, int64_t now_ms, gather_step_t *ret)
@@ -159,7 +182,7 @@ size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t 
     /* Extensions first: a lease that runs out while others are reported costs more than they gain. */
     while (n < max && extend_is_due(g, s, now_ms)) {
         if (has_idled_too_long(g, s->extends.first, now_ms))
-            entry_end(g, s->extends.first, true);
+            let_idle_go(g, s->extends.first);
         else
             extend_step(g, s->extends.first, now_ms, &ret[n++]);
     }

@@ -272,9 +272,6 @@ void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
     fifo_push(&h->running, &g->task_links, n);
     if (h->unstarted == FIFO_NONE)
         h->unstarted = n;
-    const int64_t hard_ms = g->policies[n % LEGS_MAX].limit_hard_ms;
-    if (hard_ms > 0 && now_ms + hard_ms < g->overdue_ms)
-        g->overdue_ms = now_ms + hard_ms;
     if (worker >= g->workers_end)
         g->workers_end = worker + 1;
     g->running_legs[n % LEGS_MAX]++;

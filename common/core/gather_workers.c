@@ -18,19 +18,11 @@ static bool has_ref(const uint64_t *refs, size_t n, uint64_t ref)
 
 /* --- started --- */
 
-/* What is out lies closer together than half of what fits into `order`. */
-static bool has_started(const holder_t *h, const task_t *t)
-{
-    return t->order == 0 || (uint32_t)h->started - t->order <= INT32_MAX;
-}
-
 static void note_started(gather_t *g, holder_t *h, int64_t now_ms)
 {
     for (; h->unstarted != FIFO_NONE && has_started(h, &g->tasks[h->unstarted]);
-         h->unstarted = g->task_links.next[h->unstarted]) {
+         h->unstarted = g->task_links.next[h->unstarted])
         gather_task_started(g, h->unstarted, now_ms);
-        h->moved_ms = now_ms;
-    }
 }
 
 void gather_worker_started(gather_t *g, uint32_t worker, uint64_t count, int64_t now_ms)
@@ -81,7 +73,6 @@ uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, c
     uint32_t count = 0;
     assert(h->running.count == 0 && h->strays.count == 0);
     h->given = h->started = 0;
-    h->moved_ms = now_ms;
     h->who = gather_who_joined(g, label);
     const giving_t of = {h->who, now_ms};
     for (size_t i = 0; i < n; i++) {

@@ -8,11 +8,20 @@ function colour(name,    hash, i) {
         hash = (hash * 31 + index(LETTERS, substr(name, i, 1))) % 997
     return sprintf("rgb(%d,%d,%d)", 205 + hash % 50, 90 + int(hash / 3) % 120, int(hash / 7) % 60)
 }
+function sort(list, n,    i, k, name) {
+    for (i = 2; i <= n; i++) {
+        name = list[i]
+        for (k = i - 1; k >= 1 && list[k] > name; k--)
+            list[k + 1] = list[k]
+        list[k + 1] = name
+    }
+}
 # The children of a path stand side by side, in the order of their names.
 function draw(path, x, depth,    n, i, list, child, name, w) {
     if (depth > deepest)
         deepest = depth
     n = split(children[path], list, SUBSEP)
+    sort(list, n - 1)
     for (i = 1; i < n; i++) {
         child = path SUBSEP list[i]
         w = width_of(child)

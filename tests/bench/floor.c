@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -416,14 +418,17 @@ static int64_t cpu_us(void)
            u.ru_stime.tv_usec;
 }
 
-static void start_role(int role)
+static pid_t start_role(int role)
 {
     static void (*const roles[ROLES])(void) = {publisher, consumer, save, restart};
-    const pid_t pid = fork();
+    const pid_t parent = getpid(), pid = fork();
     if (pid < 0)
         die("fork");
     if (pid > 0)
-        return;
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        exit(EXIT_FAILURE);
     context = zmq_ctx_new();
     roles[role]();
     zmq_ctx_term(context);
@@ -514,12 +519,17 @@ int main(int argc, char **argv)
     if (shared == MAP_FAILED || mkdtemp(directory) == NULL)
         die(directory);
     const double fdatasync_us = sync_us();
+    pid_t pids[ROLES];
     for (int role = 0; role < ROLES; role++)
-        start_role(role);
+        pids[role] = start_role(role);
     bool failed = false;
     int status;
-    while (wait(&status) > 0)
+    while (wait(&status) > 0) {
+        /* The others would wait for it for ever. */
+        for (int role = 0; role < ROLES && status != 0 && !failed; role++)
+            kill(pids[role], SIGKILL);
         failed = failed || status != 0;
+    }
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char path[256];
         snprintf(path, sizeof path, "%s/%s", directory, files[i]);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a message costs in CPU, as a multiple of what it costs in the raw loop (floor.c) measured beside it: the part of the speed that is
-# the same on any machine. Medians of alternating runs. Fails when it is worse by more than a quarter than what is expected.
+# the same on any machine. Medians of alternating runs. Fails when the raw loop's share of the cost has fallen by more than a quarter.
 #
 #   ratio.sh MANDRILL FLOOR [flag of bench...]
 set -euo pipefail

@@ -258,7 +258,7 @@ void lease_deliver_sent(conn_t *c, talk_t *t, const void *frame, size_t len)
             broken("commit", "%s delivers %s beyond what it has committed to deliver", p->name,
                    id_text(d->id));
         check_not_out(m);
-        talk_out_add(t, m->row, m->id, server_now_ms(p));
+        talk_out_add(t, m->row, m->id);
         m->leased = true;
         m->nacked = false;
         m->token = d->token;

@@ -56,13 +56,13 @@ out_t *talk_out(const talk_t *t, uint64_t key)
     return NULL;
 }
 
-void talk_out_add(talk_t *t, uint64_t key, message_id_t id, int64_t now_ms)
+void talk_out_add(talk_t *t, uint64_t key, message_id_t id)
 {
     if (t->out_count == t->out_cap) {
         t->out_cap = t->out_cap > 0 ? 2 * t->out_cap : 16;
         t->out = keep_grow(t->out, t->out_cap * sizeof *t->out);
     }
-    t->out[t->out_count++] = (out_t){.key = key, .id = id, .at_ms = now_ms};
+    t->out[t->out_count++] = (out_t){.key = key, .id = id};
 }
 
 void talk_out_remove(talk_t *t, uint64_t key)

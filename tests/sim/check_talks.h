@@ -10,7 +10,6 @@
 typedef struct {
     uint64_t key;
     message_id_t id;
-    int64_t at_ms; /* since when, by the server's clock */
     bool doubtful; /* the server may have taken it back */
 } out_t;
 
@@ -63,7 +62,7 @@ talk_t *talk_of(conn_t *c);                                   /* NULL: its serve
 talk_t *talk_find(const process_t *server, uint64_t session); /* made when there is none */
 uint32_t talk_record(const talk_t *t);                        /* for conn_record() */
 out_t *talk_out(const talk_t *t, uint64_t key);
-void talk_out_add(talk_t *t, uint64_t key, message_id_t id, int64_t now_ms);
+void talk_out_add(talk_t *t, uint64_t key, message_id_t id);
 void talk_out_remove(talk_t *t, uint64_t key);
 void talk_check_window(const talk_t *t, const char *what);
 voice_t *voice_find(uint64_t session);

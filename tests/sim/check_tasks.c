@@ -2,7 +2,7 @@
 #include "tests/sim/check_talks.h"
 #include "tests/sim/trace.h"
 
-static void check_task(process_t *p, talk_t *t, const task_record_t *r)
+static void check_task(const process_t *p, talk_t *t, const task_record_t *r)
 {
     message_t *m = check_message(r->id);
     if (m == NULL || m->asked[p->index].life != p->life)
@@ -26,13 +26,13 @@ static void check_task(process_t *p, talk_t *t, const task_record_t *r)
     g->try_no = r->try_no;
     g->permanent = false;
     m->legs[t->leg].given++;
-    talk_out_add(t, r->ref, r->id, server_now_ms(p));
+    talk_out_add(t, r->ref, r->id);
 }
 
 void tasks_sent(conn_t *c, talk_t *t, const void *frame, size_t len)
 {
     static task_record_t records[RECORDS_MAX];
-    process_t *p = conn_process(c, END_SERVER);
+    const process_t *p = conn_process(c, END_SERVER);
     tasks_t head;
     int n = decode_tasks(frame, len, &head, records);
     if (n >= 0)
@@ -55,19 +55,11 @@ void results_sent(const talk_t *t, const process_t *worker, const void *frame, s
     }
 }
 
-/* What was out for as long as a try may take has failed by then, or was passed on untried: what its worker
- * says later of a failure means nothing. */
-static bool is_in_time(const out_t *o, int64_t now_ms)
-{
-    const int64_t hard_ms = world.plan.gather.policy.limit_hard_ms;
-    return hard_ms == 0 || now_ms - o->at_ms < hard_ms;
-}
-
-static void result_read(process_t *p, talk_t *t, const result_record_t *r)
+static void result_read(const process_t *p, talk_t *t, const result_record_t *r)
 {
     const out_t *o = talk_out(t, r->ref);
     message_t *m = o != NULL ? check_message(o->id) : NULL;
-    bool counts = o != NULL && !o->doubtful && !t->silent && is_in_time(o, server_now_ms(p));
+    bool counts = o != NULL && !o->doubtful && !t->silent;
     talk_out_remove(t, r->ref);
     if (m == NULL)
         return;
@@ -83,7 +75,7 @@ static void result_read(process_t *p, talk_t *t, const result_record_t *r)
 void results_read(conn_t *c, talk_t *t, const void *frame, size_t len)
 {
     static result_record_t records[RECORDS_MAX];
-    process_t *p = conn_process(c, END_SERVER);
+    const process_t *p = conn_process(c, END_SERVER);
     uint64_t no;
     int n = decode_results(frame, len, &no, records);
     if (n < 0 || no <= t->seen || (t->seen != 0 && no > t->seen + 1))

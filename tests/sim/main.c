@@ -21,7 +21,8 @@
 enum {
     JOBS_MAX = 64,
     LOOK_MS = 20,
-    HANG_S = 30, /* of CPU: one run takes milliseconds */
+    HANG_S = 30,     /* of CPU: one run takes milliseconds */
+    BLOCKED_S = 600, /* of time: on a machine that does other things, too, a run may take long */
     TAIL_LINES = 150,
     LINE_BYTES = 512,
 };
@@ -106,7 +107,9 @@ static int watch(job_t *jobs, pid_t *pids, uint32_t n)
 {
     uint32_t left = n;
     uint64_t done[JOBS_MAX] = {0};
-    double since[JOBS_MAX] = {0};
+    double since[JOBS_MAX] = {0}, since_s[JOBS_MAX];
+    for (uint32_t i = 0; i < n; i++)
+        since_s[i] = seconds();
     while (left > 0) {
         const struct timespec wait = {.tv_nsec = LOOK_MS * 1000000L};
         nanosleep(&wait, NULL);
@@ -117,9 +120,9 @@ static int watch(job_t *jobs, pid_t *pids, uint32_t n)
             if (jobs[i].done != done[i]) {
                 done[i] = jobs[i].done;
                 since[i] = cpu_seconds(pids[i]);
+                since_s[i] = seconds();
             }
-            /* On a machine that does other things, too, a run may take any time. */
-            if (cpu_seconds(pids[i]) - since[i] > HANG_S) {
+            if (cpu_seconds(pids[i]) - since[i] > HANG_S || seconds() - since_s[i] > BLOCKED_S) {
                 snprintf(jobs[i].verdict, VERDICT_BYTES, "liveness: the run does not end");
                 return (int)i;
             }

@@ -98,7 +98,8 @@ static void test_what_only_waits_goes_back_in_time(void **state)
     gather_leases(g, 0, 10000, CAP_MS);
     deliver(g, 1, 50, BOTH, 0);
     deliver(g, 2, 50, 1 << RESTART, 0);
-    gather_task_t save = give(g, SAVE, 1), restart = give(g, RESTART, 2), second = give(g, RESTART, 2);
+    gather_task_t save = give(g, SAVE, 1), restart = give(g, RESTART, 2), second = give(g, RESTART, 3);
+    gather_worker_started(g, 3, 1, 0);
     ok(g, 1, &save, 0);
     gather_step_t step = {0};
     int64_t now_ms = 0;
@@ -119,11 +120,40 @@ static void test_what_only_waits_goes_back_in_time(void **state)
     assert_int_equal(step.bad, 0);
     assert_int_equal(step.tries_count, 0);
     assert_true(gather_settled(g, step.slot, step.lease, true, STEP_RETURNED));
-    /* The other one was at a worker all the time: for it the cap is made. */
+    /* The other one was at work all the time: for it the cap is made. */
     for (now_ms = CAP_MS; now_ms < 2 * CAP_MS; now_ms += EVERY_MS)
         while (gather_steps(g, 0, now_ms, &step, 1) == 1)
             assert_int_equal(step.op, OP_EXTEND);
-    ok(g, 2, &second, now_ms);
+    ok(g, 3, &second, now_ms);
+}
+
+/* A worker that hangs takes the message to its end no more than one that is not there: nothing is counted,
+ * and what he gets done after all is told. */
+static void test_what_is_never_started_goes_back_in_time(void **state)
+{
+    enum { CAP_MS = 4 * EVERY_MS };
+    gather_t *g = *state;
+    gather_leases(g, 0, 10000, CAP_MS);
+    deliver(g, 1, 50, 1 << SAVE, 0);
+    deliver(g, 2, 50, 1 << SAVE, 0);
+    gather_task_t begun = give(g, SAVE, 1), untouched = give(g, SAVE, 1);
+    gather_worker_started(g, 1, 1, 0);
+    gather_step_t step = {0};
+    int64_t now_ms = 0;
+    for (; step.op != OP_RELEASE; now_ms += 50)
+        while (step.op != OP_RELEASE && gather_steps(g, 0, now_ms, &step, 1) == 1)
+            assert_true(now_ms < CAP_MS);
+    assert_int_equal(step.id.seq, 2);
+    assert_int_equal(step.bad, 0);
+    assert_int_equal(step.tries_count, 0);
+    assert_true(gather_settled(g, step.slot, step.lease, true, STEP_RETURNED));
+    assert_int_equal(gauges(g).strays, 1);
+    assert_int_equal(answer(g, 1, &untouched, OUTCOME_OK, 0, now_ms, true), TAKEN_OK);
+    do
+        assert_int_equal(gather_steps(g, 0, now_ms, &step, 1), 1);
+    while (step.id.seq != 2);
+    assert_int_equal(step.done, 1 << SAVE);
+    ok(g, 1, &begun, now_ms);
 }
 
 /* Half of a cap is looked at within it, however seldom extensions are wanted. */
@@ -351,6 +381,7 @@ int main(void)
         TEST(test_an_extension_carries_what_is_done),
         TEST(test_a_short_ack_deadline_is_extended_in_time),
         TEST(test_what_only_waits_goes_back_in_time),
+        TEST(test_what_is_never_started_goes_back_in_time),
         TEST(test_a_short_cap_is_kept),
         TEST(test_extend_all),
         TEST(test_not_ours_any_more),
