@@ -89,6 +89,12 @@ void check_sent(conn_t *c, int end, const void *frame, size_t len)
     case CMD_SETTLED:
         lease_settled_sent(t, frame, len);
         break;
+    case CMD_WELCOME:
+        if (t != NULL && p->program == PROGRAM_CONSUMER)
+            tasks_started(c, t, UINT64_MAX);
+        if (t != NULL)
+            talk_welcomed(t);
+        break;
     case CMD_TASKS:
         tasks_sent(c, t, frame, len);
         break;
@@ -119,6 +125,7 @@ void check_sent(conn_t *c, int end, const void *frame, size_t len)
 static void server_reads(conn_t *c, talk_t *t, int command, const void *frame, size_t len)
 {
     int64_t now = server_now_ms(conn_process(c, END_SERVER));
+    uint64_t started;
     t->silent = t->silent || now - t->heard_ms >= DEAD_MS;
     t->heard_ms = now;
     switch (command) {
@@ -134,6 +141,10 @@ static void server_reads(conn_t *c, talk_t *t, int command, const void *frame, s
         break;
     case CMD_PROGRESS:
         lease_progress_read(c, t, frame, len);
+        break;
+    case CMD_PING:
+        if (decode_ping(frame, len, &started) == 0)
+            tasks_started(c, t, started);
         break;
     case CMD_RESULTS:
         results_read(c, t, frame, len);

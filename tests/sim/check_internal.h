@@ -39,6 +39,7 @@ typedef struct {
         uint64_t token;
         uint8_t legs;
         uint8_t tries[LEGS_MAX];
+        int64_t read_ms;
     } asked[CONSUMERS_MAX];
     leg_state_t legs[SIM_LEGS];
 } message_t;

@@ -271,7 +271,7 @@ void lease_deliver_sent(conn_t *c, talk_t *t, const void *frame, size_t len)
 void lease_deliver_read(conn_t *c, const void *frame, size_t len)
 {
     static delivery_record_t records[RECORDS_MAX];
-    const process_t *p = conn_process(c, END_PEER);
+    process_t *p = conn_process(c, END_PEER);
     int n = decode_deliver(frame, len, records);
     for (int i = 0; i < n; i++) {
         message_t *m = check_message(records[i].id);
@@ -280,6 +280,7 @@ void lease_deliver_read(conn_t *c, const void *frame, size_t len)
         if (m->asked[p->index].life == p->life && records[i].token < m->asked[p->index].token)
             continue;
         m->asked[p->index].life = p->life;
+        m->asked[p->index].read_ms = server_now_ms(p);
         m->asked[p->index].token = records[i].token;
         m->asked[p->index].legs = records[i].legs;
         memcpy(m->asked[p->index].tries, records[i].tries, LEGS_MAX);

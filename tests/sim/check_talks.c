@@ -62,7 +62,14 @@ void talk_out_add(talk_t *t, uint64_t key, message_id_t id)
         t->out_cap = t->out_cap > 0 ? 2 * t->out_cap : 16;
         t->out = keep_grow(t->out, t->out_cap * sizeof *t->out);
     }
-    t->out[t->out_count++] = (out_t){.key = key, .id = id};
+    t->out[t->out_count++] = (out_t){.key = key, .id = id, .place = ++t->given};
+}
+
+void talk_welcomed(talk_t *t)
+{
+    t->given = t->started = 0;
+    for (uint32_t i = 0; i < t->out_count; i++)
+        t->out[i].place = 0;
 }
 
 void talk_out_remove(talk_t *t, uint64_t key)

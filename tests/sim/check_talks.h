@@ -10,7 +10,9 @@
 typedef struct {
     uint64_t key;
     message_id_t id;
-    bool doubtful; /* the server may have taken it back */
+    uint64_t place; /* among what was given since WELCOME; 0: from before that */
+    bool doubtful;  /* the server may have taken it back */
+    bool let_go;    /* or let it lie there, untouched as it was */
 } out_t;
 
 typedef struct {
@@ -38,6 +40,7 @@ typedef struct {
     bool left;     /* the peer has said BYE, */
     bool ended;    /* or the server has first: it hears the old connection to its end, and no HELLO */
     uint64_t seen; /* RESULTS */
+    uint64_t given, started; /* since WELCOME */
     out_t *out;
     uint32_t out_count, out_cap;
     said_t *said;
@@ -64,6 +67,7 @@ uint32_t talk_record(const talk_t *t);                        /* for conn_record
 out_t *talk_out(const talk_t *t, uint64_t key);
 void talk_out_add(talk_t *t, uint64_t key, message_id_t id);
 void talk_out_remove(talk_t *t, uint64_t key);
+void talk_welcomed(talk_t *t);
 void talk_check_window(const talk_t *t, const char *what);
 voice_t *voice_find(uint64_t session);
 /* As the server's loop has it. */
@@ -81,6 +85,7 @@ void lease_deliver_read(conn_t *c, const void *frame, size_t len);
 void tasks_sent(conn_t *c, talk_t *t, const void *frame, size_t len);
 void results_sent(const talk_t *t, const process_t *worker, const void *frame, size_t len);
 void results_read(conn_t *c, talk_t *t, const void *frame, size_t len);
+void tasks_started(conn_t *c, talk_t *t, uint64_t started);
 void tasks_given_back(conn_t *c, const talk_t *t);
 
 #endif

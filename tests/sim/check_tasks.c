@@ -55,11 +55,28 @@ void results_sent(const talk_t *t, const process_t *worker, const void *frame, s
     }
 }
 
-static void result_read(const process_t *p, talk_t *t, const result_record_t *r)
+/* What lies untouched at a worker for so long may have been let go, and its failure means nothing then. */
+static bool may_be_let_go(process_t *p, const talk_t *t, const out_t *o)
+{
+    const message_t *m = check_message(o->id);
+    return o->place > t->started && m != NULL &&
+           server_now_ms(p) - m->asked[p->index].read_ms >= world.plan.delivery.lease_cap_ms / 2;
+}
+
+void tasks_started(conn_t *c, talk_t *t, uint64_t started)
+{
+    for (uint32_t i = 0; i < t->out_count; i++)
+        if (t->out[i].place <= started)
+            t->out[i].let_go |= may_be_let_go(conn_process(c, END_SERVER), t, &t->out[i]);
+    if (started > t->started)
+        t->started = started;
+}
+
+static void result_read(process_t *p, talk_t *t, const result_record_t *r)
 {
     const out_t *o = talk_out(t, r->ref);
     message_t *m = o != NULL ? check_message(o->id) : NULL;
-    bool counts = o != NULL && !o->doubtful && !t->silent;
+    bool counts = m != NULL && !o->doubtful && !t->silent && !o->let_go && !may_be_let_go(p, t, o);
     talk_out_remove(t, r->ref);
     if (m == NULL)
         return;
@@ -75,7 +92,7 @@ static void result_read(const process_t *p, talk_t *t, const result_record_t *r)
 void results_read(conn_t *c, talk_t *t, const void *frame, size_t len)
 {
     static result_record_t records[RECORDS_MAX];
-    const process_t *p = conn_process(c, END_SERVER);
+    process_t *p = conn_process(c, END_SERVER);
     uint64_t no;
     int n = decode_results(frame, len, &no, records);
     if (n < 0 || no <= t->seen || (t->seen != 0 && no > t->seen + 1))
