@@ -39,7 +39,7 @@ typedef struct {
         uint64_t token;
         uint8_t legs;
         uint8_t tries[LEGS_MAX];
-        int64_t read_ms;
+        int64_t first_ms; /* when it had heard of it first */
     } asked[CONSUMERS_MAX];
     leg_state_t legs[SIM_LEGS];
 } message_t;

@@ -279,8 +279,9 @@ void lease_deliver_read(conn_t *c, const void *frame, size_t len)
             continue;
         if (m->asked[p->index].life == p->life && records[i].token < m->asked[p->index].token)
             continue;
+        if (m->asked[p->index].life != p->life)
+            m->asked[p->index].first_ms = server_now_ms(p);
         m->asked[p->index].life = p->life;
-        m->asked[p->index].read_ms = server_now_ms(p);
         m->asked[p->index].token = records[i].token;
         m->asked[p->index].legs = records[i].legs;
         memcpy(m->asked[p->index].tries, records[i].tries, LEGS_MAX);

@@ -60,7 +60,7 @@ static bool may_be_let_go(process_t *p, const talk_t *t, const out_t *o)
 {
     const message_t *m = check_message(o->id);
     return o->place > t->started && m != NULL &&
-           server_now_ms(p) - m->asked[p->index].read_ms >= world.plan.delivery.lease_cap_ms / 2;
+           server_now_ms(p) - m->asked[p->index].first_ms >= world.plan.delivery.lease_cap_ms / 2;
 }
 
 void tasks_started(conn_t *c, talk_t *t, uint64_t started)
