@@ -19,6 +19,7 @@ typedef struct {
 typedef struct {
     index_cell_t *cells;
     uint32_t mask;
+    uint32_t shift; /* leaves as many bits of a product as there are eights of cells */
     uint32_t count;
 } index_t;
 

@@ -55,6 +55,32 @@ static void test_same_key_twice(void **state)
     index_done(&x);
 }
 
+/* Row ids count up: as long as the table is half empty each is found at the first look. */
+static void test_neighbours_do_not_meet(void **state)
+{
+    (void)state;
+    enum { KEYS = 1 << 15 };
+    index_t full, lone;
+    uint32_t away = 0, home = 0, place = 0;
+    assert_int_equal(index_init(&full, KEYS), 0);
+    assert_int_equal(index_init(&lone, KEYS), 0);
+    assert_true(KEYS <= (full.mask + 1) / 2);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        assert_int_equal(index_put(&full, (UINT64_C(3) << 40) + 1000 + i, i), 0);
+    }
+    for (uint32_t i = 0; i < KEYS; i++) {
+        uint64_t key = (UINT64_C(3) << 40) + 1000 + i;
+        assert_int_equal(index_put(&lone, key, i), 0);
+        assert_int_equal(index_find(&lone, key, &home), i);
+        assert_int_equal(index_find(&full, key, &place), i);
+        index_remove(&lone, key, i);
+        away += (place - home) & full.mask;
+    }
+    assert_true(away <= KEYS / 100);
+    index_done(&full);
+    index_done(&lone);
+}
+
 static void test_expected_needs_no_growth(void **state)
 {
     (void)state;
@@ -139,9 +165,13 @@ static void test_mix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_find_remove),          cmocka_unit_test(test_same_key_twice),
-        cmocka_unit_test(test_expected_needs_no_growth), cmocka_unit_test(test_grows),
-        cmocka_unit_test(test_random_against_array),     cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_put_find_remove),
+        cmocka_unit_test(test_same_key_twice),
+        cmocka_unit_test(test_neighbours_do_not_meet),
+        cmocka_unit_test(test_expected_needs_no_growth),
+        cmocka_unit_test(test_grows),
+        cmocka_unit_test(test_random_against_array),
+        cmocka_unit_test(test_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
