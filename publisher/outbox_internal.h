@@ -65,6 +65,7 @@ typedef enum {
     ST_LOAD,
     ST_LOAD_SET,
     ST_SCAN,
+    ST_SCAN_FRESH, /* no row has a state */
     ST_FIND,
     ST_FIND_DEAD,
     ST_OLDEST,

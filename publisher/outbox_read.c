@@ -76,12 +76,15 @@ static void read_row(sqlite3_stmt *st, bool dead, outbox_row_t *ret)
         .legs = (uint8_t)sqlite3_column_int(st, 1),
         .body = sqlite3_column_blob(st, 2),
         .body_len = (uint32_t)sqlite3_column_bytes(st, 2),
-        .done = (uint8_t)sqlite3_column_int(st, 3),
-        .bad = (uint8_t)sqlite3_column_int(st, 4),
-        .deliveries = (uint32_t)sqlite3_column_int64(st, 5),
         .dead = dead,
     };
-    if (dead || sqlite3_column_type(st, 6) == SQLITE_NULL)
+    /* It has never been out, or left nothing behind. */
+    if (sqlite3_data_count(st) <= 3 || sqlite3_column_type(st, 3) == SQLITE_NULL)
+        return;
+    ret->done = (uint8_t)sqlite3_column_int(st, 3);
+    ret->bad = (uint8_t)sqlite3_column_int(st, 4);
+    ret->deliveries = (uint32_t)sqlite3_column_int64(st, 5);
+    if (dead)
         return;
     ret->not_before_ms = sqlite3_column_int64(st, 6);
     ret->delay_ms = sqlite3_column_int64(st, 7);
@@ -109,8 +112,9 @@ static int read_rows(outbox_t *o, statement_t which, bool (*each)(void *arg, con
 int outbox_scan(outbox_t *o, uint64_t after, uint64_t up_to, size_t max,
                 bool (*each)(void *arg, const outbox_row_t *row), void *arg)
 {
-    outbox_bind(o, ST_SCAN, (uint64_t[]){after, up_to > INT64_MAX ? INT64_MAX : up_to, max}, 3);
-    return read_rows(o, ST_SCAN, each, arg);
+    statement_t which = o->now.states > 0 ? ST_SCAN : ST_SCAN_FRESH;
+    outbox_bind(o, which, (uint64_t[]){after, up_to > INT64_MAX ? INT64_MAX : up_to, max}, 3);
+    return read_rows(o, which, each, arg);
 }
 
 int outbox_due(outbox_t *o, int64_t after_ms, uint64_t after_id, int64_t up_to_ms, size_t max,

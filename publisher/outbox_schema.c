@@ -77,6 +77,7 @@ static const char *const statements_sql[STATEMENTS] = {
         "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries"
         " FROM messages m LEFT JOIN states s ON s.id = m.id"
         " WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
+    [ST_SCAN_FRESH] = "SELECT id, legs, body FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
     [ST_FIND] =
         "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries"
         " FROM messages m LEFT JOIN states s ON s.id = m.id WHERE m.id = ?1",
