@@ -11,8 +11,7 @@
 #include <stdlib.h>
 
 typedef struct {
-    worker_wait_t wait; /* of a kind with go_on() */
-    int item;           /* of the loop, for its descriptor; -1: none */
+    exec_wait_t wait; /* of a kind with go_on() */
     worker_task_t tasks[];
 } batch_state_t;
 
@@ -23,8 +22,7 @@ static int batch_open(exec_t *e, char *why)
         snprintf(why, WHY_BYTES, "no memory for a batch of %u tasks", e->slots);
         return -ENOMEM;
     }
-    s->wait = (worker_wait_t){.fd = -1, .due_ms = 0};
-    s->item = -1;
+    executor_wait_init(&s->wait);
     e->state = s;
     return 0;
 }
@@ -38,31 +36,16 @@ static int begin_batch(exec_t *e)
     return n == 0 ? 0 : e->kind->run_batch(e->self, s->tasks, n, e->sink);
 }
 
-/* The loop watches what the kind waits for now. */
-static int watch(exec_t *e)
-{
-    batch_state_t *s = e->state;
-    const int fd = s->wait.fd;
-    e->kind->await(e->self, &s->wait);
-    if (s->wait.fd != fd) {
-        loop_remove(e->loop, s->item);
-        s->item = s->wait.fd >= 0 ? loop_add_fd(e->loop, s->wait.fd) : -1;
-        if (s->wait.fd >= 0 && s->item < 0)
-            return s->item;
-    }
-    loop_watch_writes(e->loop, s->item, s->wait.writes);
-    return 0;
-}
-
 static int batch_run(exec_t *e)
 {
+    batch_state_t *s = e->state;
     if (e->kind->go_on == NULL)
         return begin_batch(e);
     int result = e->kind->go_on(e->self, e->loop->now_ms, e->sink);
     /* What comes while the kind takes nothing is for it to give back. */
     if (result >= 0 && executor_running(e) == 0 && e->queue_count > 0)
         result = begin_batch(e);
-    const int error = result >= 0 ? watch(e) : result;
+    const int error = result >= 0 ? executor_watch(e, &s->wait) : result;
     return error < 0 ? error : result;
 }
 
@@ -71,14 +54,14 @@ static int64_t batch_next_ms(const exec_t *e)
     const batch_state_t *s = e->state;
     if (e->queue_count > 0 && executor_running(e) == 0)
         return e->loop->now_ms;
-    return e->kind->go_on != NULL ? s->wait.due_ms : INT64_MAX;
+    return e->kind->go_on != NULL ? s->wait.wait.due_ms : INT64_MAX;
 }
 
 static bool batch_close(exec_t *e)
 {
     batch_state_t *s = e->state;
     if (s != NULL)
-        loop_remove(e->loop, s->item);
+        executor_wait_done(e, &s->wait);
     free(s);
     e->state = NULL;
     return true;

@@ -1,5 +1,5 @@
 /* The loop executor: thousands of tasks at once in the thread of the loop. start() begins each, poll() ends
- * those that are due, cancel() those whose time is over. */
+ * those that are due, go_on() those whose news have come, cancel() those whose time is over. */
 #include "workers/executor.h"
 #include "workers/limits.h"
 
@@ -8,8 +8,9 @@
 #include <stdlib.h>
 
 typedef struct {
-    int64_t due_ms;  /* as poll() said last */
-    limits_t limits; /* of what is at work, when the kind can cancel */
+    int64_t due_ms;   /* as poll() or await() said last */
+    exec_wait_t wait; /* of a kind with go_on() */
+    limits_t limits;  /* of what is at work, when the kind can cancel */
 } loop_state_t;
 
 static int loop_open(exec_t *e, char *why)
@@ -19,7 +20,7 @@ static int loop_open(exec_t *e, char *why)
         snprintf(why, WHY_BYTES, "no memory");
         return -ENOMEM;
     }
-    s->due_ms = INT64_MAX;
+    executor_wait_init(&s->wait);
     limits_init(&s->limits);
     e->state = s;
     return 0;
@@ -46,6 +47,19 @@ static bool cancel_overdue(exec_t *e, loop_state_t *s)
     return any;
 }
 
+/* 0, how many ms nothing will be taken, or -errno. */
+static int end_due(exec_t *e, loop_state_t *s)
+{
+    if (e->kind->go_on == NULL) {
+        s->due_ms = e->kind->poll(e->self, e->loop->now_ms, e->sink);
+        return 0;
+    }
+    const int result = e->kind->go_on(e->self, e->loop->now_ms, e->sink);
+    const int error = result >= 0 ? executor_watch(e, &s->wait) : result;
+    s->due_ms = s->wait.wait.due_ms;
+    return error < 0 ? error : result;
+}
+
 static int loop_run(exec_t *e)
 {
     loop_state_t *s = e->state;
@@ -54,17 +68,17 @@ static int loop_run(exec_t *e)
     while (executor_running(e) < e->slots && (n = executor_begin(e, e->slots - executor_running(e))) > 0)
         for (; n > 0; n--)
             start(e, s, executor_pop(e));
-    s->due_ms = e->kind->poll(e->self, e->loop->now_ms, e->sink);
-    /* After poll(): what has ended in time is not cancelled. */
-    if (cancel_overdue(e, s))
-        s->due_ms = e->kind->poll(e->self, e->loop->now_ms, e->sink);
-    return 0;
+    int result = end_due(e, s);
+    /* After that: what has ended in time is not cancelled. */
+    if (result >= 0 && cancel_overdue(e, s))
+        result = end_due(e, s);
+    return result;
 }
 
 static int64_t loop_next_ms(const exec_t *e)
 {
     const loop_state_t *s = e->state;
-    /* poll() has just made room. */
+    /* What has just ended made room. */
     if (e->queue_count > 0 && executor_running(e) < e->slots)
         return e->loop->now_ms;
     const int64_t limit_ms = limits_first_ms(&s->limits);
@@ -80,8 +94,10 @@ static void loop_ended(exec_t *e, uint32_t number)
 static bool loop_close(exec_t *e)
 {
     loop_state_t *s = e->state;
-    if (s != NULL)
+    if (s != NULL) {
+        executor_wait_done(e, &s->wait);
         limits_done(&s->limits);
+    }
     free(s);
     e->state = NULL;
     return true;
@@ -94,7 +110,7 @@ static void loop_cancel(exec_t *e, uint32_t number)
         return;
     limits_remove(&s->limits, number);
     e->kind->cancel(e->self, number, e->sink);
-    s->due_ms = e->loop->now_ms; /* poll() knows */
+    s->due_ms = e->loop->now_ms; /* the kind knows */
 }
 
 const executor_ops_t exec_loop = {loop_open, loop_run, loop_next_ms, loop_close, loop_ended, loop_cancel};

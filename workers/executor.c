@@ -96,6 +96,31 @@ uint32_t executor_running(const exec_t *e)
     return e->tasks->count - e->queue_count;
 }
 
+void executor_wait_init(exec_wait_t *w)
+{
+    *w = (exec_wait_t){.wait = {.fd = -1, .due_ms = 0}, .item = -1};
+}
+
+int executor_watch(const exec_t *e, exec_wait_t *w)
+{
+    const int fd = w->wait.fd;
+    e->kind->await(e->self, &w->wait);
+    if (w->wait.fd != fd) {
+        loop_remove(e->loop, w->item);
+        w->item = w->wait.fd >= 0 ? loop_add_fd(e->loop, w->wait.fd) : -1;
+        if (w->wait.fd >= 0 && w->item < 0)
+            return w->item;
+    }
+    loop_watch_writes(e->loop, w->item, w->wait.writes);
+    return 0;
+}
+
+void executor_wait_done(const exec_t *e, exec_wait_t *w)
+{
+    loop_remove(e->loop, w->item);
+    w->item = -1;
+}
+
 bool worker_cancelled(const worker_task_t *task)
 {
     return task->deadline_ms != INT64_MAX && clock_ms() >= task->deadline_ms;

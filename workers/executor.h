@@ -54,6 +54,17 @@ void executor_sift(exec_t *e, bool (*unwanted)(const worker_sink_t *sink, const 
 /* At work: taken from the queue, and no result yet. */
 uint32_t executor_running(const exec_t *e);
 
+/* What a kind with go_on() waits for, watched by the loop. */
+typedef struct {
+    worker_wait_t wait;
+    int item; /* of the loop, for the descriptor; -1: none */
+} exec_wait_t;
+
+void executor_wait_init(exec_wait_t *w); /* due at once */
+/* Asks the kind what it waits for now. 0 or -ENOSPC. */
+int executor_watch(const exec_t *e, exec_wait_t *w);
+void executor_wait_done(const exec_t *e, exec_wait_t *w);
+
 /* The runtime's (intake.c): what has begun, and that all of a turn have. */
 void runtime_begun(worker_sink_t *sink, const held_task_t *h);
 void runtime_tell_begun(worker_sink_t *sink);

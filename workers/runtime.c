@@ -123,7 +123,7 @@ static void show_life(runtime_t *rt)
     else if (rt->up == 0)
         snprintf(state, sizeof state, "waits for a consumer");
     else if (rt->paused_until_ms > rt->loop.now_ms)
-        snprintf(state, sizeof state, "its store takes nothing now");
+        snprintf(state, sizeof state, "waits for what it works on");
     else
         snprintf(state, sizeof state, "works for %u consumers, %u tasks in hand", rt->up, rt->tasks.count);
     health_tell(&rt->health, rt->loop.now_ms, state);

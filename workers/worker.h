@@ -6,7 +6,8 @@
  *            (save: one transaction a batch); with go_on() the batch is at work while the loop turns
  *            (save-postgres: a server answers when it likes)
  *   loop     start() begins a task, poll() ends those that are due; thousands at once
- *            (timers, non-blocking I/O)
+ *            (timers); with go_on() those that have news on a descriptor
+ *            (restart-docker: non-blocking I/O)
  *   threads  run() does one task and may block; --slots threads
  *            (blocking I/O)
  *
@@ -80,16 +81,17 @@ typedef struct {
      * (the store is away or full, the tasks were BLOCKED). A fault of the store that no retry mends: -EIO
      * after the kind has logged it; tasks without a result are then given to others, and the worker exits. */
     int (*run_batch)(void *self, const worker_task_t *tasks, uint32_t n, worker_sink_t *sink);
-    /* batch, or NULL: run_batch() only begins the batch, whose tasks stay where they are until their results
-     * are given; no other begins before that. go_on() is called in every turn, with a batch at work or
-     * without, and does what can be done without waiting: 0; how many ms nothing will be taken, which holds
-     * until it says something else; or -EIO, as above. await() says what it waits for until the next turn. */
+    /* batch or loop, or NULL. Called in every turn, with something at work or without, it does what can be
+     * done without waiting: 0; how many ms nothing will be taken, which holds until it says something else;
+     * or -EIO, as above. await() says what it waits for until the next turn. With it run_batch() only begins
+     * the batch, whose tasks stay where they are until their results are given, and no other begins before
+     * that; and a loop kind needs no poll(). */
     int (*go_on)(void *self, int64_t now_ms, worker_sink_t *sink);
     void (*await)(const void *self, worker_wait_t *ret);
     /* loop */
     void (*start)(void *self, const worker_task_t *task, int64_t now_ms, worker_sink_t *sink);
     int64_t (*poll)(void *self, int64_t now_ms,
-                    worker_sink_t *sink); /* when it is due next; INT64_MAX: never */
+                    worker_sink_t *sink); /* when it is due next; INT64_MAX: never; NULL with go_on() */
     /* loop, or NULL: the task has been at work for longer than it may. Asked for once; the kind stops the
      * work and gives its result, now or when it can: as worker_cancelled() has it, unless it knows better. */
     void (*cancel)(void *self, uint32_t number, worker_sink_t *sink);
