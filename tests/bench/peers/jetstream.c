@@ -20,6 +20,7 @@ enum {
     CONNECT_MS = 200,
     PUBLISH_WAIT_MS = 30000,
     URL_BYTES = 64,
+    PURGE_EACH = 16384,
 };
 
 static const char *const group_names[GROUPS] = {"save", "nothing"};
@@ -80,7 +81,7 @@ static int prepare(peer_run_t *run)
     config.SubjectsLen = 1;
     config.Storage = js_FileStorage;
     config.Retention =
-        strcmp(config_text(run->config, "retention"), "limits") == 0 ? js_LimitsPolicy : js_InterestPolicy;
+        strcmp(config_text(run->config, "retention"), "interest") == 0 ? js_InterestPolicy : js_LimitsPolicy;
     if (s == NATS_OK)
         s = js_AddStream(NULL, js, &config, NULL, &code);
     jsCtx_Destroy(js);
@@ -135,7 +136,8 @@ typedef struct {
     jsCtx *js;
     natsSubscription *sub;
     natsMsg *last; /* of the batch */
-    bool pulls, acks_late;
+    bool pulls, acks_late, purges;
+    uint64_t purged; /* messages */
 } reader_t;
 
 static natsStatus subscribe(const peer_run_t *run, reader_t *reader, group_t group)
@@ -147,8 +149,9 @@ static natsStatus subscribe(const peer_run_t *run, reader_t *reader, group_t gro
     options.ManualAck = true;
     options.Config.Durable = group_names[group];
     options.Config.AckPolicy = js_AckAll;
-    options.Config.MaxAckPending = IN_FLIGHT_MAX;
+    options.Config.MaxAckPending = run->in_flight;
     reader->pulls = strcmp(config_text(run->config, "consumers"), "pull") == 0;
+    reader->purges = group == GROUP_SAVE && strcmp(config_text(run->config, "retention"), "purge") == 0;
     reader->acks_late = strcmp(config_text(run->config, "ack"), "sync") != 0;
     natsStatus s = dial(run, &reader->nc);
     if (s == NATS_OK)
@@ -216,6 +219,21 @@ static int ack(reader_t *reader, peer_batch_t *batch)
     return 0;
 }
 
+/* Deletes what both groups have acked, once it is worth a request. */
+static int purge(reader_t *reader, const tally_t *tally)
+{
+    jsOptions options;
+    jsErrCode code = 0;
+    const uint64_t finished = tally_finished(tally);
+    if (!reader->purges || finished < reader->purged + PURGE_EACH)
+        return 0;
+    jsOptions_Init(&options);
+    options.Stream.Purge.Sequence = finished + 1;
+    reader->purged = finished;
+    const natsStatus s = js_PurgeStream(reader->js, STREAM, &options, &code);
+    return s == NATS_OK ? 0 : broken(s, "purge");
+}
+
 static int consume(peer_run_t *run, group_t group)
 {
     reader_t reader = {0};
@@ -233,6 +251,8 @@ static int consume(peer_run_t *run, group_t group)
             r = peer_batch_work(batch);
         if (r == 0)
             r = ack(&reader, batch);
+        if (r == 0)
+            r = purge(&reader, run->tally);
     }
     natsMsg_Destroy(reader.last);
     peer_batch_destroy(&batch);
@@ -260,10 +280,12 @@ static const config_option_t options[] = {
      .choices = "tcp"},
     {.name = "retention",
      .type = CONFIG_TEXT,
-     .fallback = "interest",
+     .fallback = "purge",
      .argument = "R",
-     .help = "of the stream; with `limits` nothing is ever deleted",
-     .choices = "interest|limits"},
+     .help = "of the stream: `interest` deletes what both groups have acked, with `purge` the group \"save\" "
+             "has it deleted, "
+             "with `limits` nothing is",
+     .choices = "interest|purge|limits"},
     {.name = "consumers",
      .type = CONFIG_TEXT,
      .fallback = "push",

@@ -33,6 +33,13 @@ static const config_option_t common[] = {
      .help = "the length of a message's body",
      .min = BODY_MIN,
      .max = BODY_MAX},
+    {.name = "in-flight",
+     .type = CONFIG_INT,
+     .fallback = "65536",
+     .argument = "N",
+     .help = "messages published and not acked by both groups, at most",
+     .min = 1,
+     .max = IN_FLIGHT_MAX},
     {.name = "data",
      .type = CONFIG_TEXT,
      .argument = "DIR",
@@ -80,6 +87,7 @@ static int fill(peer_run_t *run)
     run->count = (uint64_t)config_int(c, "count");
     run->rate = config_text(c, "rate") ? config_real(c, "rate") : 0;
     run->size_bytes = (uint32_t)config_int(c, "size");
+    run->in_flight = (uint32_t)config_int(c, "in-flight");
     run->ipc = strcmp(config_text(c, "transport"), "ipc") == 0;
     run->port = server_free_port();
     int r = run->port > 0 ? tally_new(&run->tally, run->count) : run->port;

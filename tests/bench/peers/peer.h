@@ -36,6 +36,9 @@ typedef struct {
     uint64_t count;
     double rate; /* 0: as fast as it can */
     uint32_t size_bytes;
+    /* Messages between the first that is not acked and the last that is published. Without a bound the
+     * server's memory would be what is measured. */
+    uint32_t in_flight;
     char args[SERVER_ARGS_MAX][PATH_MAX];
     uint32_t args_count;
 } peer_run_t;

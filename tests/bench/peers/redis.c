@@ -13,12 +13,13 @@
 #include <string.h>
 
 #define STREAM "m"
-#define SOCKET "redis.sock" /* in the run's directory, which is the current one: paths of sockets are short  \
-                             */
+#define SOCKET                                                                                               \
+    "redis.sock" /* in the run's directory, which is the current one: paths of sockets are short             \
+                  */
 
 enum {
     BLOCK_MS = 1000,
-    PIPELINE_BATCHES = 2, /* one is answered while the next is on its way */
+    PIPELINE_MAX = 16,
     WORD_BYTES = 64,
 };
 
@@ -82,19 +83,31 @@ static int flush(redisContext *c, buffer_t *commands)
     return 0;
 }
 
-/* The next reply, which is none of an error; to be freed. */
+/* An error that a reply is or, as of a transaction, has among its elements; or NULL. */
+static const char *error_of(const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ERROR)
+        return reply->str;
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
+        if (reply->element[i]->type == REDIS_REPLY_ERROR)
+            return reply->element[i]->str;
+    }
+    return NULL;
+}
+
+/* The next reply, which tells of no error; to be freed. */
 static int take(redisContext *c, redisReply **ret)
 {
     void *reply;
     if (redisGetReply(c, &reply) != REDIS_OK)
         return broken(c, "read");
-    redisReply *r = reply;
-    if (r->type == REDIS_REPLY_ERROR) {
-        log_error("Redis: %s", r->str);
-        freeReplyObject(r);
+    const char *error = error_of(reply);
+    if (error) {
+        log_error("Redis: %s", error);
+        freeReplyObject(reply);
         return -EPROTO;
     }
-    *ret = r;
+    *ret = reply;
     return 0;
 }
 
@@ -155,6 +168,12 @@ static int prepare(peer_run_t *run)
 
 /* --- publishing */
 
+static void alone(buffer_t *out, const char *command)
+{
+    words(out, 1);
+    word(out, command);
+}
+
 static void add(buffer_t *out, const peer_run_t *run, uint64_t number)
 {
     words(out, 5);
@@ -165,29 +184,42 @@ static void add(buffer_t *out, const peer_run_t *run, uint64_t number)
     bulk(out, peer_body(run, number), run->size_bytes);
 }
 
+/* A batch, as one transaction if so asked: its readers are then woken once, and the log is synced once, while
+ * of single commands the server takes 16 kB at a time. Returns how many replies it gets. */
+static uint32_t add_batch(buffer_t *out, const peer_run_t *run, uint64_t next, uint32_t n)
+{
+    const bool whole = n > 1 && config_flag(run->config, "transactions");
+    if (whole)
+        alone(out, "MULTI");
+    for (uint32_t i = 0; i < n; i++)
+        add(out, run, next + i);
+    if (whole)
+        alone(out, "EXEC");
+    return whole ? n + 2 : n;
+}
+
 static int publish(peer_run_t *run)
 {
     redisContext *c = dial(run);
     buffer_t commands;
-    uint32_t sent[PIPELINE_BATCHES] = {0}, at = 0; /* batches whose replies are out, the oldest at `at` */
+    const uint32_t pipeline = (uint32_t)config_int(run->config, "pipeline");
+    uint32_t sent[PIPELINE_MAX] = {0}, at = 0; /* batches whose replies are out, the oldest at `at` */
     uint64_t next = 1;
     int r = c ? 0 : broken(c, "publisher");
     buffer_init(&commands);
     while (r == 0) {
         const uint32_t n = peer_next(run, next);
-        for (uint32_t i = 0; i < n; i++)
-            add(&commands, run, next + i);
+        sent[at] = add_batch(&commands, run, next, n);
         next += n;
         r = n > 0 ? flush(c, &commands) : 0;
-        sent[at] = n;
-        at = (at + 1) % PIPELINE_BATCHES;
+        at = (at + 1) % pipeline;
         if (r == 0)
             r = drop(c, sent[at]);
         sent[at] = 0;
         if (n == 0)
             break;
     }
-    for (uint32_t i = 0; r == 0 && i < PIPELINE_BATCHES; i++)
+    for (uint32_t i = 0; r == 0 && i < pipeline; i++)
         r = drop(c, sent[i]);
     buffer_done(&commands);
     if (c)
@@ -302,9 +334,10 @@ static int consume(peer_run_t *run, group_t group)
 static void settings(const peer_run_t *run, FILE *out)
 {
     fprintf(out,
-            "\"fsync\":\"%s\",\"io_threads\":%" PRId64 ",\"node_bytes\":%" PRId64 ",\"node_entries\":%" PRId64
-            ",",
-            config_text(run->config, "fsync"), config_int(run->config, "io-threads"),
+            "\"fsync\":\"%s\",\"transactions\":%s,\"pipeline\":%" PRId64 ",\"io_threads\":%" PRId64
+            ",\"node_bytes\":%" PRId64 ",\"node_entries\":%" PRId64 ",",
+            config_text(run->config, "fsync"), config_flag(run->config, "transactions") ? "true" : "false",
+            config_int(run->config, "pipeline"), config_int(run->config, "io-threads"),
             config_int(run->config, "node-bytes"), config_int(run->config, "node-entries"));
 }
 
@@ -321,6 +354,14 @@ static const config_option_t options[] = {
      .argument = "WHEN",
      .help = "the server's appendfsync",
      .choices = "always|everysec"},
+    {.name = "transactions", .type = CONFIG_FLAG, .help = "publish each batch between MULTI and EXEC"},
+    {.name = "pipeline",
+     .type = CONFIG_INT,
+     .fallback = "2",
+     .argument = "N",
+     .help = "batches on their way at once, while they are published as fast as possible",
+     .min = 2,
+     .max = PIPELINE_MAX},
     {.name = "io-threads",
      .type = CONFIG_INT,
      .fallback = "1",

@@ -225,7 +225,8 @@ void run_report(const peer_t *peer, const peer_run_t *run, const run_result_t *r
         fprintf(out, "%.3f", run->rate);
     else
         fputs("null", out);
-    fprintf(out, ",\"size\":%" PRIu32 ",\"transport\":\"%s\",", run->size_bytes, run->ipc ? "ipc" : "tcp");
+    fprintf(out, ",\"size\":%" PRIu32 ",\"in_flight\":%" PRIu32 ",\"transport\":\"%s\",", run->size_bytes,
+            run->in_flight, run->ipc ? "ipc" : "tcp");
     peer->settings(run, out);
     fprintf(out, "\"version\":\"" MANDRILL_VERSION "\"}}\n");
 }

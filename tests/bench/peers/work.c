@@ -41,7 +41,7 @@ uint32_t peer_next(peer_run_t *run, uint64_t next)
     for (;;) {
         const int64_t now_us = clock_us();
         const uint64_t allowed = due(run, next == 1 ? now_us : t->started_us, now_us);
-        const uint64_t room = IN_FLIGHT_MAX - tally_in_flight(t);
+        const uint64_t room = run->in_flight - tally_in_flight(t);
         uint64_t n = allowed >= next ? allowed - next + 1 : 0;
         if (n > room)
             n = room;
