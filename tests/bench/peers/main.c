@@ -3,6 +3,7 @@
 #include "common/runtime/folder.h"
 #include "common/runtime/log.h"
 #include "tests/bench/peers/run.h"
+#include <assert.h>
 #include <errno.h>
 #include <ftw.h>
 #include <stdarg.h>
@@ -51,9 +52,9 @@ enum { COMMON = sizeof(common) / sizeof(common[0]) };
 void peer_arg(peer_run_t *run, const char *format, ...)
 {
     va_list more;
+    assert(run->args_count < SERVER_ARGS_MAX);
     va_start(more, format);
-    if (run->args_count < SERVER_ARGS_MAX)
-        vsnprintf(run->args[run->args_count++], sizeof(run->args[0]), format, more);
+    vsnprintf(run->args[run->args_count++], sizeof(run->args[0]), format, more);
     va_end(more);
 }
 

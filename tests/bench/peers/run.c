@@ -76,6 +76,7 @@ static pid_t fork_role(const peer_t *peer, peer_run_t *run, role_t role)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN); /* a server that is gone is an error of the write */
     if (getppid() != parent)
         _exit(1);
     log_open(role_names[role], LOG_INFO);
@@ -134,7 +135,7 @@ static int await_roles(const peer_run_t *run, pid_t *pids, run_result_t *ret)
 
 static int run_roles(const peer_t *peer, peer_run_t *run, pid_t *pids, run_result_t *ret)
 {
-    usage_t before, after;
+    usage_t before = {0}, after = {0};
     int r = await_server(peer, run, pids[ROLE_SERVER]);
     if (r == 0)
         r = server_usage(pids[ROLE_SERVER], &before);

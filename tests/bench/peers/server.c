@@ -2,6 +2,7 @@
 #include "common/runtime/clock.h"
 #include "common/runtime/log.h"
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -55,6 +56,7 @@ static void become(const peer_run_t *run, char **words, pid_t parent)
 int server_start(const peer_run_t *run, pid_t *ret)
 {
     char *words[SERVER_ARGS_MAX + 1] = {NULL};
+    assert(run->args_count > 0);
     for (uint32_t i = 0; i < run->args_count; i++)
         words[i] = (char *)run->args[i];
     const pid_t parent = getpid(), pid = fork();
