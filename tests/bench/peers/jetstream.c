@@ -31,7 +31,9 @@ static int broken(natsStatus s, const char *doing)
     return -EIO;
 }
 
-static natsStatus dial(const peer_run_t *run, natsConnection **ret)
+/* The library holds what it writes back for up to a millisecond, for more to come. `prompt`: it does not, which costs
+ * a system call for each message. */
+static natsStatus dial(const peer_run_t *run, bool prompt, natsConnection **ret)
 {
     char url[URL_BYTES];
     natsOptions *options = NULL;
@@ -41,6 +43,8 @@ static natsStatus dial(const peer_run_t *run, natsConnection **ret)
         s = natsOptions_SetURL(options, url);
     if (s == NATS_OK)
         s = natsOptions_SetAllowReconnect(options, false);
+    if (s == NATS_OK)
+        s = natsOptions_SetSendAsap(options, prompt);
     if (s == NATS_OK)
         s = natsConnection_Connect(ret, options);
     natsOptions_Destroy(options);
@@ -72,7 +76,7 @@ static int prepare(peer_run_t *run)
     jsErrCode code = 0;
     jsStreamConfig config;
     const char *subjects[] = {SUBJECT};
-    if (dial(run, &nc) != NATS_OK)
+    if (dial(run, true, &nc) != NATS_OK)
         return -EAGAIN;
     natsStatus s = natsConnection_JetStream(&js, nc, NULL);
     jsStreamConfig_Init(&config);
@@ -113,7 +117,7 @@ static int publish(peer_run_t *run)
     options.PublishAsync.ErrHandlerClosure = &refused;
     jsPubOptions_Init(&wait);
     wait.MaxWait = PUBLISH_WAIT_MS;
-    natsStatus s = dial(run, &nc);
+    natsStatus s = dial(run, run->rate > 0, &nc);
     if (s == NATS_OK)
         s = natsConnection_JetStream(&js, nc, &options);
     for (uint64_t next = 1; s == NATS_OK && !refused;) {
@@ -153,7 +157,7 @@ static natsStatus subscribe(const peer_run_t *run, reader_t *reader, group_t gro
     reader->pulls = strcmp(config_text(run->config, "consumers"), "pull") == 0;
     reader->purges = group == GROUP_SAVE && strcmp(config_text(run->config, "retention"), "purge") == 0;
     reader->acks_late = strcmp(config_text(run->config, "ack"), "sync") != 0;
-    natsStatus s = dial(run, &reader->nc);
+    natsStatus s = dial(run, true, &reader->nc);
     if (s == NATS_OK)
         s = natsConnection_JetStream(&reader->js, reader->nc, NULL);
     if (s == NATS_OK && reader->pulls)
