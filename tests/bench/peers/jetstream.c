@@ -31,8 +31,8 @@ static int broken(natsStatus s, const char *doing)
     return -EIO;
 }
 
-/* The library holds what it writes back for up to a millisecond, for more to come. `prompt`: it does not, which costs
- * a system call for each message. */
+/* The library holds what it writes back for up to a millisecond, for more to come. `prompt`: it does not,
+ * which costs a system call for each message. */
 static natsStatus dial(const peer_run_t *run, bool prompt, natsConnection **ret)
 {
     char url[URL_BYTES];
@@ -304,7 +304,7 @@ static const config_option_t options[] = {
      .choices = "sync|async"},
     {.name = "pending",
      .type = CONFIG_INT,
-     .fallback = "8192",
+     .fallback = "2048",
      .argument = "N",
      .help = "messages published and not confirmed, at most",
      .min = 1,

@@ -90,11 +90,13 @@ static pid_t fork_role(const peer_t *peer, peer_run_t *run, role_t role)
 }
 
 /* One that has ended: notes what it used. -EIO when it failed. */
-static int note_end(role_t role, int status, const struct rusage *used, usage_t *ret)
+static int note_end(const peer_run_t *run, role_t role, int status, const struct rusage *used, usage_t *ret)
 {
+    /* The tally is the benchmark's, and none of what the peer needs. */
+    const int64_t own_kb = (int64_t)(run->tally->bytes / 1024);
     ret->cpu_us = (used->ru_utime.tv_sec + used->ru_stime.tv_sec) * INT64_C(1000000) +
                   used->ru_utime.tv_usec + used->ru_stime.tv_usec;
-    ret->rss_kb = used->ru_maxrss;
+    ret->rss_kb = used->ru_maxrss > own_kb ? used->ru_maxrss - own_kb : 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
     log_error("%s failed (%s %d)", role_names[role], WIFSIGNALED(status) ? "signal" : "exit status",
@@ -114,7 +116,7 @@ static int await_roles(const peer_run_t *run, pid_t *pids, run_result_t *ret)
                 continue;
             pids[role] = 0;
             left--;
-            if (note_end(role, status, &used, &ret->roles[role]) < 0)
+            if (note_end(run, role, status, &used, &ret->roles[role]) < 0)
                 return -EIO;
         }
         const uint64_t acked = run->tally->acked[GROUP_SAVE] + run->tally->acked[GROUP_NOTHING];
