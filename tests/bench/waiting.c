@@ -122,6 +122,17 @@ static double own_cpu_us(void)
     return (double)measure_cpu_us(&self);
 }
 
+/* What the kernel has for the stacks of all threads there are. */
+static double kernel_stacks_kb(void)
+{
+    char *text = test_read_file("/proc/meminfo");
+    const char *at = strstr(text, "KernelStack:");
+    const double kb = at != NULL ? strtod(at + strlen("KernelStack:"), NULL) : 0;
+
+    free(text);
+    return kb;
+}
+
 /* One thread for each task; 0 when the machine lets nobody have so many. */
 static unsigned start_threads(pthread_t *threads, unsigned count, crew_t *crew)
 {
@@ -143,7 +154,7 @@ static void measure_threads(const waiting_t *w)
     const struct timespec second = {.tv_sec = 1}, stretch = {.tv_sec = w->seconds};
 
     assert_non_null(threads);
-    const double before_kb = own_rss_kb();
+    const double before_kb = own_rss_kb(), stacks_kb = kernel_stacks_kb();
     const unsigned count = start_threads(threads, w->tasks, &crew);
     nanosleep(&second, NULL);
     const unsigned long done = atomic_load(&crew.done);
@@ -153,17 +164,19 @@ static void measure_threads(const waiting_t *w)
     const double seconds = (double)(measure_now_us() - from_us) / 1e6;
     const double ended = (double)(atomic_load(&crew.done) - done);
     const double used_us = own_cpu_us() - cpu_us;
+    const double stack_kb = (kernel_stacks_kb() - stacks_kb) / count;
     atomic_store(&crew.stop, true);
     for (unsigned i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
     free(threads);
     printf("\n### The same in threads\n\nNothing but threads that each wait %d ms again and again, stacks of "
-           "%d kB; "
-           "without kernel memory.\n\n",
+           "%d kB.\n\n",
            TASK_MS, STACK_BYTES / 1024);
-    printf("| threads | waits/s | of the ideal | CPU us a wait | kB a thread |\n|---|---|---|---|---|\n");
-    printf("| %u | %.0f | %.3f | %.2f | %.1f |\n", count, ended / seconds, ended / seconds / ideal(w),
-           used_us / ended, (kb - before_kb) / count);
+    printf("| threads | waits/s | of the ideal | CPU us a wait | RSS kB a thread | kB of its stack in the "
+           "kernel "
+           "|\n|---|---|---|---|---|---|\n");
+    printf("| %u | %.0f | %.3f | %.2f | %.1f | %.1f |\n", count, ended / seconds, ended / seconds / ideal(w),
+           used_us / ended, (kb - before_kb) / count, stack_kb);
 }
 
 int main(int argc, char **argv)
