@@ -15,6 +15,8 @@ enum {
         2 * SECOND_US, /* the stretch that counts as idle begins so much later and ends so much earlier */
     LATE_US_MAX = 50000,
     BYTES = 100,
+    TAKE_TICK_MS = 5,
+    IDLE_TICK_MS = 100,
 };
 
 typedef struct {
@@ -46,18 +48,19 @@ static void on_given(void *arg, const delivery_record_t *d, int64_t now_us)
 }
 
 /* Opens the windows at an even pace, one session after the other: so the deadlines are as even. */
-static void on_tick(void *arg, taker_t *t, int64_t now_us)
+static int64_t on_tick(void *arg, taker_t *t, int64_t now_us)
 {
     leases_t *l = arg;
     int64_t passed_us = now_us - l->start_us;
 
-    if (l->start_us == 0)
-        return;
+    if (l->start_us == 0 || l->taken == l->count)
+        return IDLE_TICK_MS;
     if (passed_us > l->take_us)
         passed_us = l->take_us;
     const uint64_t wanted = (uint64_t)((double)l->count * (double)passed_us / (double)l->take_us);
     taker_window(t, l->turn, (uint32_t)((wanted + SESSIONS - 1 - l->turn) / SESSIONS));
     l->turn = (l->turn + 1) % SESSIONS;
+    return TAKE_TICK_MS;
 }
 
 static bool never(void *arg)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CASES_MAX = 8, BYTES = 100 };
+enum { CASES_MAX = 8, BYTES = 100, RATE_UNLIMITED = 1000000000 };
 
 /* A row of a section. */
 typedef struct {
@@ -43,8 +43,8 @@ static case_t *add(section_t *s, const growth_t *g, const char *name)
     return c;
 }
 
-/* With a backlog a load is published at the rate of the base, so what is acked counts only as far as it does
- * not come out of the backlog: the smaller of the two. */
+/* What is acked beyond what is published comes out of the backlog, and what is published beyond that makes it
+ * longer: the smaller of the two counts. */
 static double rate_of(const case_t *c, const course_result_t *r)
 {
     return c->backlog > 0 && r->published < r->rate ? r->published : r->rate;
@@ -57,7 +57,8 @@ static void measure(case_t *c, double base_rate, double *ret_rate)
     if (c->backlog > 0) {
         course_fill(c->outbox, c->backlog, c->course.size_bytes);
         c->course.outbox = c->outbox;
-        c->course.rate = base_rate;
+        /* A load without a rate waits until the backlog is done. */
+        c->course.rate = RATE_UNLIMITED;
     }
     course_run(&c->course, &r);
     *ret_rate = rate_of(c, &r);

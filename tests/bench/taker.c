@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { SESSIONS_MAX_HERE = 32, FRAMES_A_TURN = 64, TICK_MS = 5 };
+enum { SESSIONS_MAX_HERE = 32, FRAMES_A_TURN = 64, TICK_MS = 100 };
 
 typedef struct {
     taker_t *taker;
@@ -135,9 +135,10 @@ bool taker_until(taker_t *t, bool (*done)(void *arg), int64_t until_us)
         const int64_t now_us = measure_now_us();
         if (now_us >= until_us)
             return false;
-        if (t->events.tick != NULL)
-            t->events.tick(t->events.arg, t, now_us);
-        if (loop_wait(&t->loop, t->loop.now_ms + TICK_MS) < 0)
+        int64_t wait_ms = t->events.tick != NULL ? t->events.tick(t->events.arg, t, now_us) : TICK_MS;
+        if (wait_ms > (until_us - now_us) / 1000 + 1)
+            wait_ms = (until_us - now_us) / 1000 + 1;
+        if (loop_wait(&t->loop, now_us / 1000 + wait_ms) < 0)
             fail_msg("the loop cannot wait");
         for (unsigned i = 0; i < t->count; i++) {
             dialer_receive(t->sessions[i].dialer, FRAMES_A_TURN);

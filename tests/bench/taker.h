@@ -12,8 +12,8 @@ typedef struct taker taker_t;
 typedef struct {
     void *arg;
     void (*given)(void *arg, const delivery_record_t *d, int64_t now_us);
-    /* Each taker_until() turn; may open windows. */
-    void (*tick)(void *arg, taker_t *t, int64_t now_us);
+    /* Each turn of taker_until(); may open windows. In how many ms it wants the next one. May be NULL. */
+    int64_t (*tick)(void *arg, taker_t *t, int64_t now_us);
 } taker_events_t;
 
 /* With sessions of one window; the events are copied. */
