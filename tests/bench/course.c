@@ -8,6 +8,7 @@
 
 enum {
     LOOK_MS = 50,
+    ASKED_MAX = 30,
     /* Without an ack for so long it stands still. */
     STALL_MS = 60000,
     FILL_MS = 1200000,
@@ -98,16 +99,26 @@ static void start_workers(running_t *r)
                          : start_restart(r->rig, i, c->consumers, ARGS("--simulate", simulate)));
 }
 
+/* A publisher whose disk is busy with other things may take seconds for a commit. */
+static json_t *ask(running_t *r, unsigned publisher)
+{
+    char name[PROCESS_NAME_MAX];
+    json_t *status = NULL;
+
+    snprintf(name, sizeof name, "clients-%u", publisher);
+    for (unsigned i = 0; status == NULL && i < ASKED_MAX; i++)
+        status = status_query(r->rig, name);
+    if (status == NULL)
+        fail_msg("publisher %u does not answer", publisher);
+    return status;
+}
+
 static void look(running_t *r, look_t *ret)
 {
     look_t l = {0};
 
     for (unsigned i = 0; i < r->course->publishers; i++) {
-        char name[PROCESS_NAME_MAX];
-        snprintf(name, sizeof name, "clients-%u", i);
-        json_t *status = status_query(r->rig, name);
-        if (status == NULL)
-            fail_msg("publisher %u does not answer", i);
+        json_t *status = ask(r, i);
         l.published += json_number(status, "published");
         l.acked += json_number(status, "acked");
         l.backlog += json_number(status, "backlog");
