@@ -14,6 +14,8 @@ enum {
     MARGIN_US =
         2 * SECOND_US, /* the stretch that counts as idle begins so much later and ends so much earlier */
     LATE_US_MAX = 50000,
+    PATIENCE_US =
+        600 * SECOND_US, /* a publisher that stands still now and then lets nothing run out for 3 s */
     BYTES = 100,
     TAKE_TICK_MS = 5,
     IDLE_TICK_MS = 100,
@@ -136,7 +138,7 @@ void growth_leases(const growth_t *g)
     while (taker_up(taker) < SESSIONS)
         taker_until(taker, never, measure_now_us() + SECOND_US / 10);
     l.start_us = measure_now_us();
-    if (!taker_until(taker, all_taken, l.start_us + l.take_us + 60 * (int64_t)SECOND_US))
+    if (!taker_until(taker, all_taken, l.start_us + l.take_us + PATIENCE_US))
         fail_msg("%" PRIu64 " of %" PRIu64 " messages were given", l.taken, l.count);
     fprintf(stderr, "Leases: all %" PRIu64 " are out after %.1f s\n", l.count,
             (double)(measure_now_us() - l.start_us) / SECOND_US);
@@ -145,7 +147,7 @@ void growth_leases(const growth_t *g)
     const double idle = cpu_percent(publisher, taker, never, first_end_us - MARGIN_US, &done);
     taker_until(taker, never, first_end_us);
     const double busy =
-        cpu_percent(publisher, taker, all_expired, first_end_us + l.take_us + 60 * (int64_t)SECOND_US, &done);
+        cpu_percent(publisher, taker, all_expired, first_end_us + l.take_us + PATIENCE_US, &done);
     const double peak_mb = measure_rss_mb(publisher, true);
     if (!done)
         fail_msg("%" PRIu64 " of %" PRIu64 " leases ran out", l.expired, l.count);
