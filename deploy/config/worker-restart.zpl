@@ -2,5 +2,15 @@
 # For more workers: a copy or a link worker-NAME.zpl, and mandrill-worker@NAME.service.
 kind = restart-simulate
 
+# Or containers of this machine, instead of the line above: those that a rule names, and no others. The unit's user needs the socket's
+# group: `systemctl edit mandrill-worker@restart` with
+#   [Service]
+#   SupplementaryGroups=docker
+# Whoever has that group is root on this machine.
+#kind = restart-docker
+#docker-allow = web-*
+#docker-allow-label = net.example.restart=yes
+#docker-stop-timeout = 10s
+
 #consumer = tcp://127.0.0.1:5556
 #simulate = 0..1000

@@ -17,7 +17,7 @@ typedef struct {
     uint32_t try_no;
     outcome_t outcome;
     int64_t ms;
-    char text[64]; /* cut */
+    char text[160]; /* cut */
     uint32_t text_len;
     uint64_t no;   /* of the RESULTS that it came in */
     int64_t at_ms; /* when it came */

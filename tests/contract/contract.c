@@ -42,10 +42,16 @@ static void make_schema(contract_t *c)
     postgres_run(postgres_shared(), "", sql);
 }
 
+char *contract_socket(const contract_t *c, char *path)
+{
+    return rig_path(c->rig, "docker.sock", path);
+}
+
 static int setup(void **state)
 {
     contract_t *c = *state;
     void *rig = (void *)(uintptr_t)c->transport;
+    char socket[TEST_PATH_MAX];
     const int failed = rig_setup(&rig);
 
     if (failed == 0) {
@@ -53,6 +59,8 @@ static int setup(void **state)
         boss_open(&c->boss, rig_endpoint(c->rig, "tasks-0"));
         if (strcmp(c->row.kind->name, "save-postgres") == 0)
             make_schema(c);
+        if (strcmp(c->row.kind->name, "restart-docker") == 0)
+            c->dockerd = dockerd_open(contract_socket(c, socket));
     }
     return failed;
 }
@@ -63,6 +71,8 @@ static int teardown(void **state)
     void *rig = c->rig;
 
     boss_close(&c->boss);
+    dockerd_close(c->dockerd);
+    c->dockerd = NULL;
     return rig_teardown(&rig);
 }
 
@@ -130,6 +140,12 @@ process_t *contract_spawn(contract_t *c, const char *name, const char *other_bos
         list[n++] = "--postgres";
         list[n++] = postgres_conninfo(postgres_shared(), c->schema, conninfo);
     }
+    if (c->dockerd != NULL) {
+        list[n++] = "--docker-socket";
+        list[n++] = contract_socket(c, file);
+        list[n++] = "--docker-allow";
+        list[n++] = "*";
+    }
     if (strcmp(c->row.kind->name, "restart-simulate") == 0) {
         list[n++] = "--simulate";
         list[n++] = "0..20";
@@ -149,7 +165,7 @@ process_t *contract_start(contract_t *c, const char *name, const char *const *ar
 
     BOSS_UNTIL(b, b->workers_count > before && b->workers[before].welcomed);
     /* It takes nothing before it has its server. */
-    if (c->schema[0] != '\0')
+    if (c->schema[0] != '\0' || c->dockerd != NULL)
         BOSS_UNTIL(b, b->workers[before].window > 0);
     return p;
 }

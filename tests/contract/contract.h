@@ -4,6 +4,7 @@
 
 #include "tests/contract/boss.h"
 #include "tests/contract/odd_kinds.h"
+#include "tests/support/dockerd.h"
 #include "tests/support/pipeline.h"
 
 typedef struct {
@@ -16,8 +17,9 @@ typedef struct {
     const char *transport;
     rig_t *rig;
     boss_t boss;
-    char schema[32]; /* of a kind that saves in PostgreSQL; else "" */
-    char name[128];  /* of the test */
+    char schema[32];    /* of a kind that saves in PostgreSQL; else "" */
+    dockerd_t *dockerd; /* of the kind that restarts containers; else NULL */
+    char name[128];     /* of the test */
 } contract_t;
 
 /* Every row of the real table, then of the test's own; how many. */
@@ -30,7 +32,8 @@ int contract_run(const char *suite, const struct CMUnitTest *tests, size_t tests
 
 /* The row's program for the boss (and others: endpoints that are NULL are left out), not yet welcomed.
  * Options of the kind that name a file get one in the rig's directory; save-postgres gets a schema of the
- * program's server; a simulated restart takes 0..20 ms. */
+ * program's server; restart-docker an engine that stands in for Docker's, where it may restart all; a
+ * simulated restart takes 0..20 ms. */
 process_t *contract_spawn(contract_t *c, const char *name, const char *other_boss, const char *const *args);
 /* The same, welcomed by the boss as its next worker and ready for tasks. */
 process_t *contract_start(contract_t *c, const char *name, const char *const *args);
@@ -40,6 +43,8 @@ int contract_stop(contract_t *c, process_t *p);
 bool contract_ready(const process_t *p);
 /* How many tasks it should be ready to take. */
 uint32_t contract_window(const contract_t *c);
+/* Where the engine of restart-docker listens, in a buffer of TEST_PATH_MAX. */
+char *contract_socket(const contract_t *c, char *path);
 /* A kind that has a file: where its rows are; else NULL. */
 const char *contract_file(const contract_t *c, char *path);
 

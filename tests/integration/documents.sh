@@ -30,7 +30,9 @@ check_commands() {
     printf 'consumer\n    max-tries = 3\n' > mandrill.zpl
     while IFS= read -r line; do
         count=$((count + 1))
-        PATH=$programs:$PATH sh -c "$line -n" < /dev/null > told 2>&1 || fail "$1: $line: $(cat told)"
+        # Whether there is an engine is looked at last: with none the flags are good.
+        PATH=$programs:$PATH sh -c "$line -n" < /dev/null > told 2>&1 || grep -q ': no Docker engine answers at ' told ||
+            fail "$1: $line: $(cat told)"
     done < list
 }
 

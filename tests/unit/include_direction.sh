@@ -43,7 +43,9 @@ check_lines() {
     !ours && target ~ /^(postgresql\/)?libpq-fe\.h$/ && file !~ /^workers\/save\/save_postgres[a-z_]*\.c$/ {
         say("belongs into save_postgres.c only")
     }
-    !ours && target ~ /^curl\// && file !~ /^workers\/restart\/[a-z_]+\.c$/ { say("belongs into a restart kind only") }
+    !ours && target ~ /^curl\// && file != "workers/restart/restart_docker_engine.c" {
+        say("belongs into restart_docker_engine.c only")
+    }
     END { exit bad }'
 }
 
@@ -108,7 +110,10 @@ self_test() {
     expect workers/save/save_postgres_session.h '#include <libpq-fe.h>' "save_postgres.c only"
     expect workers/save/save_postgres_session.c '#include <libpq-fe.h>' pass
     expect workers/save/save_postgres.c '#include <sqlite3.h>' "outbox and save_sqlite.c"
-    expect workers/save/a.c '#include <curl/curl.h>' "restart kind only"
+    expect workers/save/a.c '#include <curl/curl.h>' "restart_docker_engine.c only"
+    expect workers/restart/restart_docker_engine.h '#include <curl/curl.h>' "restart_docker_engine.c only"
+    expect workers/restart/restart_docker.c '#include <curl/curl.h>' "restart_docker_engine.c only"
+    expect workers/restart/restart_docker_engine.c '#include <curl/curl.h>' pass
     [ "$failures" -eq 0 ] && echo "every rule can fail"
 }
 
