@@ -255,9 +255,9 @@ static void receive_one(dialer_t *d, uint32_t n, const frame_t *frame)
     }
 }
 
-/* As on WHO, which is what a server would answer that does not know the connection. One that was up begins over
- * a connection of its own: had WELCOME come over this one already, and TASKS that are dropped now, the server
- * would take HELLO for one that was only repeated and believe that they are here. */
+/* As on WHO, which is what a server would answer that does not know the connection. One that was up begins
+ * over a connection of its own: had WELCOME come over this one already, and TASKS that are dropped now, the
+ * server would take HELLO for one that was only repeated and believe that they are here. */
 static void look_whether_anew(dialer_t *d, uint32_t n)
 {
     dial_t *dial = &d->dials[n];
