@@ -97,17 +97,13 @@ static void collect_asked(upstream_t *u)
 /* --- windows --- */
 
 /* The publisher's share of what the workers of its scarcest leg can take, among `up` publishers. A leg that
- * only old messages have needs no worker for new ones to be taken. What a leg is done with does not count
- * against it: else one with few places would keep those of a slow leg with many empty. */
+ * only old messages have needs no worker for new ones to be taken. */
 static uint32_t window_share(const upstream_t *u, const publisher_t *p, uint32_t up)
 {
-    uint32_t past[LEGS_MAX];
     if (u->draining || !p->known || p->unnumbered != 0)
         return 0;
-    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
-        past[leg] = gather_past(u->options.gather, leg);
     uint32_t all =
-        roster_consumer_window(u->options.roster, p->asked, past, u->options.batch, u->options.window_max);
+        roster_consumer_window(u->options.roster, p->asked, u->options.batch, u->options.window_max);
     uint32_t share = all / up;
     return all > 0 && share == 0 ? 1 : share;
 }

@@ -122,9 +122,6 @@ int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms);
 
 /* Tasks that wait for a worker of the leg. */
 uint32_t gather_waiting(const gather_t *g, uint32_t leg);
-/* Messages in hand that this leg is done with, or that are not for it, and others are not: they take none of
- * its workers' time any more. */
-uint32_t gather_past(const gather_t *g, uint32_t leg);
 /* Takes the next task of the leg for the worker; false when none waits for him. A task that has lost two
  * workers is a suspect: of those with two a worker has 16 at a time, of those with three 4, of those with
  * more 1, and only of one kind at a time. `picky`: nothing that this worker has let go over its limit; say so

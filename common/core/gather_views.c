@@ -58,15 +58,6 @@ void gather_each(const gather_t *g, void (*each)(void *arg, const gather_view_t 
     }
 }
 
-uint32_t gather_past(const gather_t *g, uint32_t leg)
-{
-    assert(leg < LEGS_MAX);
-    uint32_t open = g->states[ENTRY_OPEN];
-    /* A task may still run whose message is here no more. */
-    uint32_t tasks = gather_waiting(g, leg) + g->running_legs[leg] + g->backing_off[leg];
-    return tasks < open ? open - tasks : 0;
-}
-
 void gather_gauges(const gather_t *g, gather_gauges_t *ret)
 {
     gather_gauges_t gauges = {.held = g->states[ENTRY_OPEN] + g->states[ENTRY_ENDED],

@@ -180,18 +180,13 @@ const char *roster_kind(const roster_t *r, uint32_t leg)
     return r->legs[leg].workers > 0 ? r->legs[leg].kind : NULL;
 }
 
-uint32_t roster_consumer_window(const roster_t *r, uint8_t legs, const uint32_t past[static LEGS_MAX],
-                                uint32_t batch, uint32_t max)
+uint32_t roster_consumer_window(const roster_t *r, uint8_t legs, uint32_t batch, uint32_t max)
 {
-    uint64_t window = legs != 0 ? max : 0;
-    for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
-        if (!(legs >> leg & 1))
-            continue;
-        if (r->legs[leg].capacity == 0)
-            return 0;
-        uint64_t wanted = r->legs[leg].capacity + batch + past[leg];
-        if (wanted < window)
-            window = wanted;
-    }
-    return (uint32_t)window;
+    uint64_t scarcest = UINT64_MAX;
+    for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
+        if ((legs >> leg & 1) && r->legs[leg].capacity < scarcest)
+            scarcest = r->legs[leg].capacity;
+    if (scarcest == UINT64_MAX || scarcest == 0)
+        return 0;
+    return scarcest + batch < max ? (uint32_t)(scarcest + batch) : max;
 }

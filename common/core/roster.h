@@ -37,10 +37,8 @@ uint32_t roster_workers(const roster_t *r, uint32_t leg);
 uint64_t roster_capacity(const roster_t *r, uint32_t leg); /* sum of windows */
 uint64_t roster_leg_outstanding(const roster_t *r, uint32_t leg);
 const char *roster_kind(const roster_t *r, uint32_t leg); /* NULL: no worker */
-/* The consumer's own window for its publishers: of each of `legs` (bits) as many messages as its workers can
- * take, a batch, and those that it is done with; the least of these, 0 when one has no worker or none that
- * takes anything, never above max. */
-uint32_t roster_consumer_window(const roster_t *r, uint8_t legs, const uint32_t past[static LEGS_MAX],
-                                uint32_t batch, uint32_t max);
+/* The consumer's own window for its publishers: what the scarcest of `legs` (bits) can take plus a batch, 0
+ * when one has no worker or none that takes anything, never above max. */
+uint32_t roster_consumer_window(const roster_t *r, uint8_t legs, uint32_t batch, uint32_t max);
 
 #endif

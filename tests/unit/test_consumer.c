@@ -122,24 +122,6 @@ static void test_no_more_than_a_workers_window(void **state)
     assert_int_equal(restart->seen, 1);
 }
 
-/* Saves are quick and few at once, restarts slow and many. */
-static void test_a_quick_leg_keeps_no_place_of_a_slow_one_empty(void **state)
-{
-    world_t *w = *state;
-    publisher_world_t *p = &w->publishers[0];
-    worker_world_t *save = &w->workers[0], *restart = &w->workers[1];
-    world_start(w, 20, 64);
-    PUMP_UNTIL(w, p->window == 20 + 100);
-    deliver(w, 0, 1, 20, 0, BOTH);
-    PUMP_UNTIL(w, save->tasks_count == 20 && restart->tasks_count == 20);
-    worker_results(save, 1, 0, 19, OUTCOME_OK);
-    PUMP_UNTIL(w, p->window == 20 + 20 + 100);
-    deliver(w, 0, 21, 60, 0, 1 << RESTART);
-    PUMP_UNTIL(w, p->window == 64 + 100);
-    worker_results(restart, 1, 0, 59, OUTCOME_OK);
-    PUMP_UNTIL(w, p->window == 20 + 100);
-}
-
 static void test_extended_while_it_is_held(void **state)
 {
     world_t *w = *state;
@@ -269,7 +251,6 @@ int main(void)
         WORLD_TEST(test_many_messages_few_frames),
         WORLD_TEST(test_leg_of_old_messages_only),
         WORLD_TEST(test_no_more_than_a_workers_window),
-        WORLD_TEST(test_a_quick_leg_keeps_no_place_of_a_slow_one_empty),
         WORLD_TEST(test_extended_while_it_is_held),
         WORLD_TEST(test_status),
         WORLD_TEST(test_drain),

@@ -57,27 +57,6 @@ static void test_no_leg_at_all_ends_at_once(void **state)
     assert_int_equal(step.done, 0);
 }
 
-static void test_what_a_leg_is_done_with(void **state)
-{
-    gather_t *g = *state;
-    deliver(g, 1, 50, BOTH, 0);
-    deliver(g, 2, 50, 1 << RESTART, 0);
-    assert_int_equal(gather_past(g, SAVE), 1);
-    assert_int_equal(gather_past(g, RESTART), 0);
-    gather_task_t save = give(g, SAVE, 1), first = give(g, RESTART, 2);
-    assert_int_equal(gather_past(g, SAVE), 1);
-    answer(g, 1, &save, OUTCOME_TRANSIENT, 0, 0, true);
-    assert_int_equal(gather_past(g, SAVE), 1); /* it will be tried again */
-    gather_tick(g, 1000);
-    save = give(g, SAVE, 1);
-    ok(g, 1, &save, 1000);
-    assert_int_equal(gather_past(g, SAVE), 2);
-    /* One whose legs have all ended is as good as gone. */
-    ok(g, 2, &first, 1000);
-    assert_int_equal(gather_past(g, SAVE), 1);
-    assert_int_equal(gather_past(g, RESTART), 0);
-}
-
 static void test_full(void **state)
 {
     gather_t *g = *state;
@@ -467,7 +446,6 @@ int main(void)
         TEST(test_both_legs_then_one_step),
         TEST(test_only_open_legs_run),
         TEST(test_no_leg_at_all_ends_at_once),
-        TEST(test_what_a_leg_is_done_with),
         TEST(test_full),
         TEST(test_first_in_first_out_and_ungive),
         TEST(test_steps_go_to_their_source),

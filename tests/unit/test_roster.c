@@ -23,9 +23,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* No leg is done with anything. */
-static const uint32_t none[LEGS_MAX];
-
 static void join(roster_t *r, uint32_t worker, uint32_t leg, uint32_t window)
 {
     assert_int_equal(roster_join(r, worker, leg, "simulate", window), 0);
@@ -38,7 +35,7 @@ static void test_nobody(void **state)
     assert_int_equal(roster_workers(r, SAVE), 0);
     assert_null(roster_kind(r, SAVE));
     assert_false(roster_has(r, 0));
-    assert_int_equal(roster_consumer_window(r, 1, none, BATCH, MANY), 0);
+    assert_int_equal(roster_consumer_window(r, 1, BATCH, MANY), 0);
 }
 
 static void test_the_least_loaded_is_picked(void **state)
@@ -180,31 +177,24 @@ static void test_the_consumers_window(void **state)
 {
     roster_t *r = *state;
     join(r, 1, SAVE, 500);
-    assert_int_equal(roster_consumer_window(r, BOTH, none, BATCH, MANY), 0); /* nobody restarts */
-    assert_int_equal(roster_consumer_window(r, 1 << SAVE, none, BATCH, MANY), 510);
+    assert_int_equal(roster_consumer_window(r, BOTH, BATCH, MANY), 0); /* nobody restarts */
+    assert_int_equal(roster_consumer_window(r, 1 << SAVE, BATCH, MANY), 510);
     join(r, 2, RESTART, 64);
     join(r, 3, RESTART, 64);
-    assert_int_equal(roster_consumer_window(r, BOTH, none, BATCH, MANY), 138);
-    assert_int_equal(roster_consumer_window(r, BOTH, none, BATCH, 100), 100);
-    assert_int_equal(roster_consumer_window(r, 0, none, BATCH, MANY), 0);
-    /* Messages that the scarcest leg is done with make room for others, as far as the other leg goes. */
-    assert_int_equal(
-        roster_consumer_window(r, BOTH, (const uint32_t[LEGS_MAX]){[RESTART] = 300}, BATCH, MANY), 438);
-    assert_int_equal(
-        roster_consumer_window(r, BOTH, (const uint32_t[LEGS_MAX]){[RESTART] = 1000}, BATCH, MANY), 510);
-    assert_int_equal(roster_consumer_window(r, BOTH, (const uint32_t[LEGS_MAX]){[SAVE] = 1000}, BATCH, MANY),
-                     138);
+    assert_int_equal(roster_consumer_window(r, BOTH, BATCH, MANY), 138);
+    assert_int_equal(roster_consumer_window(r, BOTH, BATCH, 100), 100);
+    assert_int_equal(roster_consumer_window(r, 0, BATCH, MANY), 0);
     /* What is outstanding does not change it. */
     roster_gave(r, 2, 64);
-    assert_int_equal(roster_consumer_window(r, BOTH, none, BATCH, MANY), 138);
+    assert_int_equal(roster_consumer_window(r, BOTH, BATCH, MANY), 138);
     /* Workers that take nothing are as none. */
     roster_window(r, 2, 0);
     roster_window(r, 3, 0);
-    assert_int_equal(roster_consumer_window(r, BOTH, none, BATCH, MANY), 0);
+    assert_int_equal(roster_consumer_window(r, BOTH, BATCH, MANY), 0);
     /* A sum that does not fit 32 bits. */
     for (uint32_t worker = 10; worker < 14; worker++)
         join(r, worker, RESTART, UINT32_MAX / 2);
-    assert_int_equal(roster_consumer_window(r, 1 << RESTART, none, BATCH, MANY), MANY);
+    assert_int_equal(roster_consumer_window(r, 1 << RESTART, BATCH, MANY), MANY);
 }
 
 int main(void)
