@@ -23,12 +23,12 @@ static uint32_t count_max(uint32_t mask)
 
 static int allocate(index_t *x, uint64_t capacity)
 {
-    index_cell_t *cells = malloc(capacity * sizeof *cells);
+    index_cell_t *cells = calloc(capacity, sizeof *cells);
     if (cells == NULL) {
         return -ENOMEM;
     }
     for (uint64_t i = 0; i < capacity; i++) {
-        cells[i] = (index_cell_t){.slot = INDEX_NONE};
+        cells[i].slot = INDEX_NONE;
     }
     uint32_t shift = 64 + NEIGHBOUR_BITS;
     for (uint64_t places = 1; places < capacity; places *= 2) {

@@ -183,7 +183,7 @@ static store_t store_open(const char *name, const char *table, const char *inser
     static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                                   "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;";
     char path[256];
-    store_t s = {NULL};
+    store_t s = {.db = NULL};
     snprintf(path, sizeof path, "%s/%s", directory, name);
     errno = 0;
     if (sqlite3_open(path, &s.db) != SQLITE_OK ||
@@ -206,78 +206,115 @@ static void run(const store_t *s, sqlite3_stmt *st)
 
 /* --- the roles --- */
 
+typedef struct {
+    store_t store;
+    void *consumer;
+    uint64_t given, done;
+    int64_t start_us;
+    int64_t *handed_us; /* by seq, as many as may be out */
+    uint8_t *bytes;     /* of a frame */
+    head_t acks[WINDOW];
+    uint32_t acks_count;
+} publisher_t;
+
+/* How many are published in this turn. */
+static uint32_t due_now(const publisher_t *p)
+{
+    uint64_t due = options.count;
+    uint32_t n = 0;
+    if (options.rate > 0) {
+        const double expected = (double)(now_us() - p->start_us) * options.rate / 1e6;
+        due = expected < (double)options.count ? (uint64_t)expected : options.count;
+    }
+    while (p->given + n < due && n < BATCH && p->given + n - p->done < WINDOW)
+        n++;
+    return n;
+}
+
+static void take_acks(publisher_t *p, bool wait)
+{
+    zmq_pollitem_t item = {.socket = p->consumer, .events = ZMQ_POLLIN};
+    zmq_msg_t frame;
+    p->acks_count = 0;
+    if (wait)
+        zmq_poll(&item, 1, options.rate > 0 && p->given < options.count ? 1 : -1);
+    while (p->acks_count < WINDOW && take(p->consumer, &frame, 0)) {
+        p->acks[p->acks_count++] = head_of(&frame, ACK);
+        zmq_msg_close(&frame);
+    }
+}
+
+static void remove_acked(publisher_t *p)
+{
+    for (uint32_t i = 0; i < p->acks_count; i++) {
+        sqlite3_bind_int64(p->store.remove, 1, (sqlite3_int64)p->acks[i].first);
+        sqlite3_bind_int64(p->store.remove, 2, (sqlite3_int64)(p->acks[i].first + p->acks[i].count - 1));
+        run(&p->store, p->store.remove);
+    }
+}
+
+static void insert_new(publisher_t *p, uint32_t n, int64_t turn_us)
+{
+    uint8_t *to = p->bytes + sizeof(head_t);
+    for (uint32_t i = 0; i < n; i++, to += sizeof(record_t) + options.size) {
+        record_t r = {.seq = ++p->given, .published_ms = turn_us / 1000};
+        snprintf(r.instance, sizeof r.instance, "cattle-%07" PRIu64, r.seq % 10000000);
+        memcpy(r.host, r.instance, sizeof r.instance);
+        memcpy(to, &r, sizeof r);
+        memset(to + sizeof r, 'x', options.size);
+        p->handed_us[p->given % WINDOW] = turn_us;
+        sqlite3_bind_int64(p->store.insert, 1, (sqlite3_int64)r.seq);
+        sqlite3_bind_blob(p->store.insert, 2, to + sizeof r, (int)options.size, SQLITE_STATIC);
+        run(&p->store, p->store.insert);
+    }
+}
+
+/* One commit, as a round of the real one; then the new ones go out. */
+static void round_of(publisher_t *p, uint32_t n)
+{
+    const int64_t begin_us = now_us();
+    head_t head = {.first = p->given + 1, .count = n};
+    run(&p->store, p->store.begin);
+    remove_acked(p);
+    insert_new(p, n, begin_us);
+    run(&p->store, p->store.commit);
+    took(n > 0 ? INSERT : DELETE, begin_us);
+    head.sent_us = now_us();
+    memcpy(p->bytes, &head, sizeof head);
+    if (n > 0 && zmq_send(p->consumer, p->bytes, sizeof head + n * (sizeof(record_t) + options.size), 0) < 0)
+        die("sending");
+    for (uint32_t i = 0; i < p->acks_count; i++)
+        for (uint32_t k = 0; k < p->acks[i].count; k++, p->done++)
+            histogram_add(&shared->latency, head.sent_us - p->handed_us[(p->acks[i].first + k) % WINDOW]);
+}
+
 static void publisher(void)
 {
-    const size_t record_bytes = sizeof(record_t) + options.size;
-    store_t s = store_open("outbox.db", "CREATE TABLE messages(id INTEGER PRIMARY KEY, legs, body BLOB)",
-                           "INSERT INTO messages VALUES(?1, 3, ?2)",
-                           "DELETE FROM messages WHERE id BETWEEN ?1 AND ?2");
-    void *consumer = bind_hop(LEASES);
-    uint64_t given = 0, done = 0;
-    int64_t *handed_us = calloc(WINDOW, sizeof *handed_us);
-    uint8_t *bytes = malloc(sizeof(head_t) + BATCH * record_bytes);
-    if (handed_us == NULL || bytes == NULL)
-        die("memory");
+    static publisher_t p;
     zmq_msg_t frame;
-    take(consumer, &frame, 1); /* everybody is there */
+    p.store = store_open("outbox.db", "CREATE TABLE messages(id INTEGER PRIMARY KEY, legs, body BLOB)",
+                         "INSERT INTO messages VALUES(?1, 3, ?2)",
+                         "DELETE FROM messages WHERE id BETWEEN ?1 AND ?2");
+    p.consumer = bind_hop(LEASES);
+    p.handed_us = calloc(WINDOW, sizeof *p.handed_us);
+    p.bytes = malloc(sizeof(head_t) + BATCH * (sizeof(record_t) + options.size));
+    if (p.handed_us == NULL || p.bytes == NULL)
+        die("memory");
+    take(p.consumer, &frame, 1); /* everybody is there */
     zmq_msg_close(&frame);
-    const int64_t start_us = now_us();
-    while (done < options.count) {
-        static head_t acks[WINDOW];
-        uint32_t acks_count = 0, n = 0;
-        const int64_t turn_us = now_us();
-        uint64_t due = options.count;
-        if (options.rate > 0) {
-            const double expected = (double)(turn_us - start_us) * options.rate / 1e6;
-            due = expected < (double)options.count ? (uint64_t)expected : options.count;
-        }
-        while (given + n < due && n < BATCH && given + n - done < WINDOW)
-            n++;
-        zmq_pollitem_t item = {.socket = consumer, .events = ZMQ_POLLIN};
-        if (n == 0)
-            zmq_poll(&item, 1, options.rate > 0 && given < options.count ? 1 : -1);
-        while (acks_count < WINDOW && take(consumer, &frame, 0)) {
-            acks[acks_count++] = head_of(&frame, ACK);
-            zmq_msg_close(&frame);
-        }
-        if (n == 0 && acks_count == 0)
-            continue;
-        const int64_t begin_us = now_us();
-        run(&s, s.begin);
-        for (uint32_t i = 0; i < acks_count; i++) {
-            sqlite3_bind_int64(s.remove, 1, (sqlite3_int64)acks[i].first);
-            sqlite3_bind_int64(s.remove, 2, (sqlite3_int64)(acks[i].first + acks[i].count - 1));
-            run(&s, s.remove);
-        }
-        head_t head = {.first = given + 1, .count = n};
-        uint8_t *to = bytes + sizeof head;
-        for (uint32_t i = 0; i < n; i++, to += record_bytes) {
-            record_t r = {.seq = ++given, .published_ms = turn_us / 1000};
-            snprintf(r.instance, sizeof r.instance, "cattle-%07" PRIu64, r.seq % 10000000);
-            memcpy(r.host, r.instance, sizeof r.instance);
-            memcpy(to, &r, sizeof r);
-            memset(to + sizeof r, 'x', options.size);
-            handed_us[given % WINDOW] = begin_us;
-            sqlite3_bind_int64(s.insert, 1, (sqlite3_int64)r.seq);
-            sqlite3_bind_blob(s.insert, 2, to + sizeof r, (int)options.size, SQLITE_STATIC);
-            run(&s, s.insert);
-        }
-        run(&s, s.commit);
-        took(n > 0 ? INSERT : DELETE, begin_us);
-        head.sent_us = now_us();
-        memcpy(bytes, &head, sizeof head);
-        if (n > 0 && zmq_send(consumer, bytes, sizeof head + n * record_bytes, 0) < 0)
-            die("sending");
-        for (uint32_t i = 0; i < acks_count; i++)
-            for (uint32_t k = 0; k < acks[i].count; k++, done++)
-                histogram_add(&shared->latency, head.sent_us - handed_us[(acks[i].first + k) % WINDOW]);
+    p.start_us = now_us();
+    while (p.done < options.count) {
+        const uint32_t n = due_now(&p);
+        take_acks(&p, n == 0);
+        if (n > 0 || p.acks_count > 0)
+            round_of(&p, n);
     }
-    shared->seconds = (double)(now_us() - start_us) / 1e6;
-    say(consumer, 0, 0);
-    free(handed_us);
-    free(bytes);
-    zmq_close(consumer);
-    sqlite3_close_v2(s.db);
+    shared->seconds = (double)(now_us() - p.start_us) / 1e6;
+    say(p.consumer, 0, 0);
+    free(p.handed_us);
+    free(p.bytes);
+    zmq_close(p.consumer);
+    sqlite3_close_v2(p.store.db);
 }
 
 /* Counts the legs of each message, as a gather does. */
