@@ -54,8 +54,7 @@ static void test_one_save_task_ever(void **state)
         int64_t from_ms = test_now_ms();
 
         WAIT_FOR(test_now_ms() > from_ms + kill_every_ms &&
-                     status_number(rig, "control-0", "workers.odd.retries") > 0 &&
-                     status_number(rig, "control-0", "held") > 0,
+                     status_number(rig, "control-0", "workers.odd.retries") > 0,
                  WAIT_MS + kill_every_ms);
         process_kill(consumer);
         process_start(consumer);
@@ -63,8 +62,10 @@ static void test_one_save_task_ever(void **state)
         WAIT(status_number(rig, "control-0", "consumed") > 0);
     }
     assert_int_equal(status_number(rig, "clients-0", STATUS_BACKLOG), HOSTS);
-    /* After minutes of failing most of them wait with the publisher when the consumer dies. */
-    assert_true(status_number(rig, "clients-0", STATUS_REDELIVERED) >= (kills == KILLS ? HOSTS : 1));
+    /* After minutes of failing they wait with the publisher, which gives them to the next consumer as well,
+     * but no lease of theirs is lost. */
+    if (kills == KILLS)
+        assert_true(status_number(rig, "clients-0", STATUS_REDELIVERED) >= HOSTS);
     assert_int_equal(process_stop(down), 0);
     start_odd(rig, "odd-up");
     WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
