@@ -16,25 +16,17 @@ static void entry_end(gather_t *g, uint32_t slot, bool release)
     fifo_push(&g->sources[e->source].finals, &g->report_links, slot);
 }
 
-/* Whether a result may still come for a leg that is open. */
-static bool open_leg_runs(const gather_t *g, uint32_t slot)
+/* Whether a result may still come for a leg that is open. `begun`: of what is at work. What a worker has not
+ * begun waits there as it would here, behind something that hangs, perhaps. */
+static bool open_leg_runs(const gather_t *g, uint32_t slot, bool begun)
 {
     const entry_t *e = &g->entries[slot];
     const task_t *tasks = &g->tasks[(size_t)slot * LEGS_MAX];
     bool any = false;
-    for (uint32_t leg = 0; e->running > 0 && leg < LEGS_MAX; leg++)
-        any |= (entry_open_legs(e) >> leg & 1) && tasks[leg].state == TASK_RUNNING;
-    return any;
-}
-
-/* What a worker has not begun waits there as it would here: behind something that hangs, perhaps. */
-static bool open_leg_is_at_work(const gather_t *g, uint32_t slot)
-{
-    bool any = false;
-    for (uint32_t leg = 0; g->entries[slot].running > 0 && leg < LEGS_MAX; leg++) {
-        const task_t *t = &g->tasks[slot * LEGS_MAX + leg];
-        any |= gather_leg_is_open(g, slot * LEGS_MAX + leg) && t->state == TASK_RUNNING &&
-               has_started(&g->workers[t->worker], t);
+    for (uint32_t leg = 0; e->running > 0 && leg < LEGS_MAX; leg++) {
+        const task_t *t = &tasks[leg];
+        any |= (entry_open_legs(e) >> leg & 1) && t->state == TASK_RUNNING &&
+               (!begun || has_started(&g->workers[t->worker], t));
     }
     return any;
 }
@@ -45,7 +37,7 @@ void gather_entry_review(gather_t *g, uint32_t slot)
     if (e->state != ENTRY_OPEN)
         return;
     if (e->lost) {
-        if (open_leg_runs(g, slot))
+        if (open_leg_runs(g, slot, false))
             return;
         if (entry_untold(e))
             entry_end(g, slot, false);
@@ -55,7 +47,7 @@ void gather_entry_review(gather_t *g, uint32_t slot)
         entry_end(g, slot, false);
     } else if (g->releasing) {
         gather_table_stop_idle(g, slot, e->legs);
-        if (!open_leg_runs(g, slot))
+        if (!open_leg_runs(g, slot, false))
             entry_end(g, slot, true);
     }
 }
@@ -139,7 +131,7 @@ static bool has_idled_too_long(const gather_t *g, uint32_t slot, int64_t now_ms)
 {
     const entry_t *e = &g->entries[slot];
     const int64_t max_ms = g->sources[e->source].idle_max_ms;
-    return max_ms > 0 && now_ms - e->lease_ms >= max_ms && !open_leg_is_at_work(g, slot);
+    return max_ms > 0 && now_ms - e->lease_ms >= max_ms && !open_leg_runs(g, slot, true);
 }
 
 /* What lies untouched at a worker stays there. */
