@@ -146,16 +146,21 @@ static void each_question_has_a_number(void **state)
     assert_true(server.seen[0].number != server.seen[1].number);
 }
 
+static void expect_two_with_one_number(void)
+{
+    assert_true(answer.repeated);
+    wire_server_over();
+    assert_int_equal(server.count, 2);
+    assert_true(server.seen[0].number == server.seen[1].number);
+}
+
 static void what_is_not_answered_is_asked_again_with_its_number(void **state)
 {
     (void)state;
     PLAY(WAIT_MS, PLAY_SILENCE, PLAY_ANSWER);
     put(5);
     assert_int_equal(wait_for_answer(), 1);
-    assert_true(answer.repeated);
-    wire_server_over();
-    assert_int_equal(server.count, 2);
-    assert_true(server.seen[0].number == server.seen[1].number);
+    expect_two_with_one_number();
 }
 
 /* Sooner than it is asked again by itself: there would be no time left for that. Where the machine has no
@@ -171,7 +176,7 @@ static void it_is_asked_again_over_a_new_connection_at_once(void **state)
         answered = wait_for_answer();
     }
     assert_int_equal(answered, 1);
-    assert_true(answer.repeated);
+    expect_two_with_one_number();
 }
 
 static void answers_are_told_apart(void **state)
