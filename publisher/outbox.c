@@ -123,30 +123,6 @@ int outbox_begin(outbox_t *o)
     return r < 0 ? r : outbox_run(o, ST_BEGIN, "beginning a round");
 }
 
-int outbox_insert(outbox_t *o, uint8_t legs, const void *body, size_t len, uint64_t *ret_id)
-{
-    sqlite3_stmt *st = o->statements[ST_INSERT];
-    uint64_t id = ((uint64_t)o->epoch << EPOCH_SHIFT) + o->now.seq + 1;
-
-    assert(o->epoch > 0);
-    if (o->now.seq == SEQ_MAX) {
-        snprintf(o->why, sizeof o->why, "%.100s: this start has used all its ids, the next has new ones",
-                 o->path);
-        return -EOVERFLOW;
-    }
-    sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
-    sqlite3_bind_int(st, 2, legs);
-    sqlite3_bind_blob(st, 3, body, (int)len, SQLITE_STATIC);
-    int r = outbox_run(o, ST_INSERT, "storing a message");
-    if (r < 0)
-        return r;
-    o->now.seq++;
-    o->now.rows++;
-    o->dirty = true;
-    *ret_id = id;
-    return 0;
-}
-
 static int delete_later(outbox_t *o, uint64_t id)
 {
     if (o->deletes_count == o->deletes_cap) {
@@ -298,7 +274,9 @@ static int delete_all(outbox_t *o)
 
 static int write_and_commit(outbox_t *o)
 {
-    int r = delete_all(o);
+    int r = outbox_fresh_write(o);
+    if (r == 0)
+        r = delete_all(o);
     if (r == 0 && o->dirty) {
         outbox_bind(
             o, ST_META,
@@ -339,5 +317,6 @@ void outbox_rollback(outbox_t *o)
     o->now = o->committed;
     o->dirty = false;
     o->deletes_count = 0;
+    outbox_fresh_forget(o);
     o->bytes_known = false;
 }

@@ -81,8 +81,9 @@ uint64_t outbox_dispatched_to(const outbox_t *o);   /* as committed */
 const char *outbox_why(const outbox_t *o);
 
 int outbox_begin(outbox_t *o);
-int outbox_insert(outbox_t *o, uint8_t legs, const void *body, size_t len,
-                  uint64_t *ret_id); /* ids count up by one within an epoch */
+/* Copies the body. Ids count up by one within an epoch. The row is there for others after the commit, which
+ * may be what writes it: until then nothing finds or changes it. */
+int outbox_insert(outbox_t *o, uint8_t legs, const void *body, size_t len, uint64_t *ret_id);
 /* What delivery_staged() says. Deletions are carried out by the commit: until then a find still sees the row.
  * A dead letter takes the history along and has its reason from it. */
 int outbox_change(outbox_t *o, const delivery_change_t *c, int64_t wall_ms);

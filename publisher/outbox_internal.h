@@ -1,10 +1,12 @@
-/* Shared by the outbox's own files and nobody else: outbox.c (rounds), outbox_read.c (what is asked of it),
- * outbox_history.c, outbox_dead.c (dead letters), outbox_schema.c (opening: lock, pragmas, tables, epoch) and
- * outbox_space.c (how full it and its disk are). */
+/* Shared by the outbox's own files and nobody else: outbox.c (rounds), outbox_fresh.c (what is new in them),
+ * outbox_read.c (what is asked of it), outbox_history.c, outbox_dead.c (dead letters), outbox_schema.c
+ * (opening: lock, pragmas, tables, epoch) and outbox_space.c (how full it and its disk are). */
 #ifndef MANDRILL_OUTBOX_INTERNAL_H
 #define MANDRILL_OUTBOX_INTERNAL_H
 
+#include "common/core/buffer.h"
 #include "common/core/index.h"
+#include "common/runtime/sqlite_rows.h"
 #include "publisher/outbox.h"
 #include <sqlite3.h>
 
@@ -27,6 +29,9 @@ enum {
     RESERVE_BYTES = 12 * 1024 * 1024,
     RESERVE_STEP_BYTES = 1024 * 1024, /* where all of it cannot be had */
     PROBE_MS = 500,
+    /* Of new rows that wait to be written: more than that is more than one statement. */
+    FRESH_BYTES_MAX = 512 * 1024,
+    FRESH_ROWS_MAX = 4096,
     CLIENTS_KEPT = 10000,
     CLIENT_KEPT_HOURS = 24,
     LOCK_WAIT_MS = 250, /* a program that is just ending still has the lock */
@@ -90,6 +95,14 @@ typedef struct {
     uint64_t stream;
 } outbox_stream_t;
 
+/* A new row. */
+typedef struct {
+    uint64_t id;
+    size_t at; /* of its body */
+    uint32_t len;
+    uint8_t legs;
+} outbox_fresh_t;
+
 struct outbox {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENTS];
@@ -112,6 +125,13 @@ struct outbox {
     /* Deletions wait for the commit: sorted, a run of ids is one statement and costs a third. */
     uint64_t *deletes;
     uint32_t deletes_count, deletes_cap;
+
+    /* New rows wait too: all of them are one statement, for half of the cost (common/runtime/sqlite_rows.h).
+     */
+    outbox_fresh_t *fresh;
+    uint32_t fresh_cap;
+    buffer_t fresh_bodies;
+    sqlite_rows_t fresh_rows; /* as SQLite reads them */
 
     buffer_t row;     /* body of the last row that was found */
     buffer_t history; /* that is being written */
@@ -142,6 +162,11 @@ int outbox_prepare(outbox_t *o);
 int outbox_checkpoint(outbox_t *o);
 /* All of the WAL goes to its place, and the WAL begins again with no bytes. Before the first write. */
 int outbox_settle_log(outbox_t *o);
+
+/* outbox_fresh.c */
+int outbox_fresh_add(outbox_t *o); /* the table of them, for outbox_prepare() */
+int outbox_fresh_write(outbox_t *o);
+void outbox_fresh_forget(outbox_t *o);
 
 /* outbox_history.c; a history is read into o->history, and added to there */
 uint64_t outbox_pack_tries(const uint8_t tries[static LEGS_MAX]);

@@ -37,7 +37,7 @@ static const char *const statements_sql[STATEMENTS] = {
     [ST_COMMIT] = "COMMIT",
     [ST_ROLLBACK] = "ROLLBACK",
     [ST_META] = "UPDATE meta SET dispatched_to = ?1, rows = ?2, dead = ?3, states = ?4, clients = ?5",
-    [ST_INSERT] = "INSERT INTO messages VALUES(?1, ?2, ?3)",
+    [ST_INSERT] = "INSERT OR FAIL INTO messages SELECT * FROM fresh",
     [ST_DELETE] = "DELETE FROM messages WHERE id BETWEEN ?1 AND ?2",
     [ST_DELETE_DEAD] = "DELETE FROM dead WHERE id BETWEEN ?1 AND ?2",
     [ST_DELETE_STATES] = "DELETE FROM states WHERE id BETWEEN ?1 AND ?2",
@@ -89,6 +89,9 @@ static const char *const statements_sql[STATEMENTS] = {
 
 int outbox_prepare(outbox_t *o)
 {
+    int r = outbox_fresh_add(o);
+    if (r < 0)
+        return r;
     for (int i = 0; i < STATEMENTS; i++) {
         int rc = sqlite3_prepare_v3(o->db, statements_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                     &o->statements[i], NULL);
@@ -423,6 +426,7 @@ int outbox_open(outbox_t **ret, const char *path, const char *const *legs, size_
     }
     o->look = legs_count == 0;
     o->bytes_max = max_bytes;
+    buffer_init(&o->fresh_bodies);
     buffer_init(&o->row);
     buffer_init(&o->history);
     o->path = strdup(path);
@@ -471,6 +475,8 @@ void outbox_close(outbox_t **ref, bool clean)
         index_done(&o->streams_index);
     free(o->streams);
     free(o->deletes);
+    free(o->fresh);
+    buffer_done(&o->fresh_bodies);
     buffer_done(&o->row);
     buffer_done(&o->history);
     sqlite3_free(o->reserve_path);

@@ -38,8 +38,11 @@ check_lines() {
         say("has no place in the core: no socket, clock, disk or log")
     }
     !ours && target ~ /^msgpack/ && file != "common/core/codec.c" { say("belongs into common/core/codec.c only") }
-    !ours && target == "sqlite3.h" && file !~ /^publisher\/outbox[a-z_]*\.[ch]$/ &&
+    !ours && target == "sqlite3.h" && file !~ /^(publisher\/outbox[a-z_]*|common\/runtime\/sqlite_rows)\.[ch]$/ &&
         file != "workers/save/save_sqlite.c" { say("belongs into the outbox and save_sqlite.c only") }
+    ours && target == "common/runtime/sqlite_rows.h" &&
+        file !~ /^(publisher\/outbox[a-z_]*|common\/runtime\/sqlite_rows)\.[ch]$/ &&
+        file != "workers/save/save_sqlite.c" { say("brings SQLite along: it belongs into the outbox and save_sqlite.c only") }
     !ours && target ~ /^(postgresql\/)?libpq-fe\.h$/ && file !~ /^workers\/save\/save_postgres[a-z_]*\.c$/ {
         say("belongs into save_postgres.c only")
     }
@@ -103,6 +106,10 @@ self_test() {
     expect workers/save/a.c '#include "workers/worker.h"' pass
     expect publisher/publisher.c '#include <sqlite3.h>' "outbox and save_sqlite.c"
     expect publisher/outbox.c '#include <sqlite3.h>' pass
+    expect common/runtime/sqlite_rows.h '#include <sqlite3.h>' pass
+    expect common/runtime/a.c '#include <sqlite3.h>' "outbox and save_sqlite.c"
+    expect publisher/publisher.c '#include "common/runtime/sqlite_rows.h"' "brings SQLite along"
+    expect publisher/outbox.c '#include "common/runtime/sqlite_rows.h"' pass
     expect workers/save/save_sqlite.c '#include <sqlite3.h>' pass
     expect workers/restart/a.c '#include <sqlite3.h>' "outbox and save_sqlite.c"
     expect workers/save/save_sqlite.c '#include <libpq-fe.h>' "save_postgres.c only"

@@ -30,6 +30,37 @@ static void insert_is_true_after_commit(void **state)
     outbox_close(&o, true);
 }
 
+/* More than goes into one statement, by rows and by bytes: some of it is written before the commit. */
+static void a_large_round_is_undone_and_written_whole(void **state)
+{
+    enum { ROWS = 10000, LARGE = 60000 };
+    static uint8_t body[LARGE];
+    outbox_t *o = open_outbox(*state);
+    for (int undone = 1; undone >= 0; undone--) {
+        assert_int_equal(outbox_begin(o), 0);
+        for (uint32_t i = 0; i < ROWS; i++) {
+            uint64_t id;
+            memcpy(body, &i, sizeof i);
+            assert_int_equal(outbox_insert(o, 3, body, i % 100 == 7 ? LARGE : i % 100, &id), 0);
+            assert_int_equal(id, TEST_EPOCH(1, i + 1));
+        }
+        if (undone)
+            outbox_rollback(o);
+        else
+            assert_int_equal(outbox_commit(o), 0);
+        assert_int_equal(rows_of(o), undone ? 0 : ROWS);
+        assert_int_equal(scan_all(o).count, undone ? 0 : ROWS);
+    }
+    for (uint32_t i = 0; i < ROWS; i++) {
+        outbox_row_t row;
+        assert_int_equal(outbox_find(o, TEST_EPOCH(1, i + 1), &row), 0);
+        assert_int_equal(row.body_len, i % 100 == 7 ? LARGE : i % 100);
+        if (row.body_len >= sizeof i)
+            assert_memory_equal(row.body, &i, sizeof i);
+    }
+    outbox_close(&o, true);
+}
+
 static void rows_outlive_the_process(void **state)
 {
     outbox_t *o = open_outbox(*state);
@@ -332,6 +363,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(insert_is_true_after_commit),
+        TEST(a_large_round_is_undone_and_written_whole),
         TEST(rows_outlive_the_process),
         TEST(scan_goes_in_order_and_stops),
         TEST(deletes),

@@ -14,6 +14,7 @@
 #include "common/runtime/clock.h"
 #include "common/runtime/folder.h"
 #include "common/runtime/log.h"
+#include "common/runtime/sqlite_rows.h"
 #include "workers/save/row.h"
 
 #include <errno.h>
@@ -47,8 +48,12 @@ typedef struct {
     sqlite3 *db;
     sqlite3_stmt *begin, *insert, *commit, *rollback;
     int log_pages;
-    bool failed; /* the disk: nothing is written any more */
-    buffer_t json;
+    bool failed;                /* the disk: nothing is written any more */
+    const worker_task_t *tasks; /* of the batch that is being saved, as rows */
+    int64_t now_ms;
+    save_row_t row;
+    buffer_t json; /* of that row */
+    sqlite_rows_t rows;
     const char *path;
     bool log_settled; /* nothing is left in the log from before the start */
 } save_t;
@@ -218,6 +223,41 @@ static int note_pages(void *arg, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
+static int make_row(void *arg, uint32_t n)
+{
+    save_t *s = arg;
+    return save_row_make(&s->row, &s->tasks[n], s->now_ms, &s->json) == 0 ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static void give_column(void *arg, uint32_t n, int column, sqlite3_context *ret)
+{
+    const save_row_t *row = &((const save_t *)arg)->row;
+    (void)n;
+    switch (column) {
+    case 0:
+        sqlite3_result_int64(ret, row->stream);
+        break;
+    case 1:
+        sqlite3_result_int64(ret, row->seq);
+        break;
+    case 2:
+        sqlite3_result_text(ret, row->instance, (int)row->instance_len, SQLITE_STATIC);
+        break;
+    case 3:
+        sqlite3_result_text(ret, row->host, (int)row->host_len, SQLITE_STATIC);
+        break;
+    case 4:
+        sqlite3_result_int64(ret, row->published_ms);
+        break;
+    case 5:
+        sqlite3_result_int64(ret, row->saved_ms);
+        break;
+    default: /* NULL when the message has none; a copy, for the next row's are written over it */
+        sqlite3_result_text(ret, row->attributes, (int)row->attributes_len, SQLITE_TRANSIENT);
+        break;
+    }
+}
+
 static int prepare(save_t *s, char *why)
 {
     const struct {
@@ -225,11 +265,18 @@ static int prepare(save_t *s, char *why)
         const char *sql;
     } statements[] = {
         {&s->begin, "BEGIN IMMEDIATE"},
-        {&s->insert, "INSERT INTO messages(stream, seq, instance, host, published_at, saved_at, attributes)"
-                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(stream, seq) DO NOTHING"},
+        /* WHERE tells ON CONFLICT from the ON of a join. */
+        {&s->insert, "INSERT OR FAIL INTO messages SELECT * FROM batch WHERE true"
+                     " ON CONFLICT(stream, seq) DO NOTHING"},
         {&s->commit, "COMMIT"},
         {&s->rollback, "ROLLBACK"},
     };
+    s->rows = (sqlite_rows_t){.columns = "stream, seq, instance, host, published_at, saved_at, attributes",
+                              .row = make_row,
+                              .column = give_column,
+                              .arg = s};
+    if (sqlite_rows_add(s->db, "batch", &s->rows) != SQLITE_OK)
+        return fail(s, -EIO, why, "cannot prepare");
     for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
         if (sqlite3_prepare_v3(s->db, statements[i].sql, -1, SQLITE_PREPARE_PERSISTENT,
                                statements[i].statement, NULL) != SQLITE_OK)
@@ -292,23 +339,6 @@ static int run(sqlite3_stmt *statement)
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int insert(save_t *s, const worker_task_t *t, int64_t now_ms)
-{
-    sqlite3_stmt *i = s->insert;
-    save_row_t row;
-    if (save_row_make(&row, t, now_ms, &s->json) != 0)
-        return SQLITE_NOMEM;
-    sqlite3_bind_int64(i, 1, row.stream);
-    sqlite3_bind_int64(i, 2, row.seq);
-    sqlite3_bind_text(i, 3, row.instance, (int)row.instance_len, SQLITE_STATIC);
-    sqlite3_bind_text(i, 4, row.host, (int)row.host_len, SQLITE_STATIC);
-    sqlite3_bind_int64(i, 5, row.published_ms);
-    sqlite3_bind_int64(i, 6, row.saved_ms);
-    /* NULL when the message has none. */
-    sqlite3_bind_text(i, 7, row.attributes, (int)row.attributes_len, SQLITE_STATIC);
-    return run(i);
-}
-
 /* And the log begins again: what came behind frames that the disk does not have would go with them. Whoever
  * is reading is waited for: SQLITE_BUSY. */
 static int settle_log(save_t *s)
@@ -322,12 +352,14 @@ static int settle_log(save_t *s)
 
 static int save_all(save_t *s, const worker_task_t *tasks, uint32_t n)
 {
-    const int64_t now_ms = clock_wall_ms();
+    s->tasks = tasks;
+    s->rows.count = n;
+    s->now_ms = clock_wall_ms();
     int rc = settle_log(s);
     if (rc == SQLITE_OK)
         rc = run(s->begin);
-    for (uint32_t i = 0; rc == SQLITE_OK && i < n; i++)
-        rc = insert(s, &tasks[i], now_ms);
+    if (rc == SQLITE_OK)
+        rc = run(s->insert);
     return rc == SQLITE_OK ? run(s->commit) : rc;
 }
 
