@@ -17,8 +17,9 @@ enum {
     OPTIONS_MAX = 64,
     KINDS_TEXT = 512,
     BATCH_MAX = WINDOW_MAX / 4,
-    /* A batch is at work, one is being answered, and the consumer fills up the others meanwhile. */
-    WINDOW_BATCHES = 4,
+    /* A batch is at work, one is being answered, one or two are on their way; the others wait, so that what
+     * the other legs may hold is not bounded by this one. */
+    WINDOW_BATCHES = 16,
     THREADS_MAX = 4096,
 };
 
@@ -180,13 +181,18 @@ static const worker_kind_t *check_usage(const config_t *c, const char *kinds)
     return kind;
 }
 
+static uint32_t batches(uint32_t rows)
+{
+    return rows < WINDOW_MAX / WINDOW_BATCHES ? rows * WINDOW_BATCHES : WINDOW_MAX;
+}
+
 static void fill_options(runtime_options_t *o, const config_t *c, const worker_kind_t *kind)
 {
     const bool batch = kind->executor == EXECUTOR_BATCH;
     const char *size = batch ? "batch" : "slots";
     o->kind = kind;
     o->slots = config_given(c, size) ? (uint32_t)config_int(c, size) : kind->slots;
-    o->window = batch ? o->slots * WINDOW_BATCHES : o->slots;
+    o->window = batch ? batches(o->slots) : o->slots;
     o->name = config_text(c, "name");
     o->drain_ms = config_int(c, "drain-timeout");
     o->announce = config_text(c, "announce");

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCHES_OF_A_WINDOW = 4, TESTS_MAX = 256 };
+enum { BATCHES_OF_A_WINDOW = 16, TESTS_MAX = 256 };
 
 size_t contract_rows(row_t *ret, size_t max)
 {

@@ -110,7 +110,7 @@ static void test_slots_and_batch_make_the_window(void **state)
     const bool batch = c->row.kind->executor == EXECUTOR_BATCH;
 
     contract_start(c, "worker", ARGS("--slots", "3", "--batch", "5"));
-    assert_int_equal(c->boss.workers[0].window, batch ? 20 : 3);
+    assert_int_equal(c->boss.workers[0].window, batch ? 80 : 3);
     rig_passed(c->rig);
 }
 

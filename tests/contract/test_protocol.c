@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_MAX = 32, MANY = 3000, FEW = 5, EXIT_FAILED = 1, GARBAGE = 300, SMALL = 8, OVER = 10 };
+enum { ROWS_MAX = 32, MANY = 3000, FEW = 5, EXIT_FAILED = 1, GARBAGE = 300, SMALL = 16, OVER = 10 };
 
 /* A small window for kinds of either sort. */
-#define SMALL_ARGS ARGS("--slots", "8", "--batch", "2")
+#define SMALL_ARGS ARGS("--slots", "16", "--batch", "1")
 
 static void test_hello_says_what_the_worker_is(void **state)
 {
