@@ -302,7 +302,7 @@ int outbox_commit(outbox_t *o)
     o->bytes_known = false;
     o->commit_ms = clock_ms();
     /* Without the whole reserve each round's pages go to their places at once: the WAL does not grow. */
-    if (o->wal_frames >= CHECKPOINT_FRAMES || (o->reserve_bytes < RESERVE_BYTES && o->wal_frames > 0))
+    if (o->wal_bytes >= CHECKPOINT_BYTES || (o->reserve_bytes < RESERVE_BYTES && o->wal_bytes > 0))
         r = outbox_checkpoint(o);
     return r;
 }

@@ -175,7 +175,8 @@ static int note_frames(void *arg, sqlite3 *db, const char *schema, int frames)
 {
     (void)db;
     (void)schema;
-    ((outbox_t *)arg)->wal_frames = frames;
+    outbox_t *o = arg;
+    o->wal_bytes = frames * o->page_bytes;
     return SQLITE_OK;
 }
 
@@ -213,6 +214,8 @@ static int set_up(outbox_t *o)
     };
     for (size_t i = 0; r == 0 && i < sizeof pragmas / sizeof pragmas[0]; i++)
         r = set_pragma(o, pragmas[i][0], pragmas[i][1], pragmas[i][2]);
+    if (r == 0)
+        r = outbox_ask(o, "PRAGMA page_size", &o->page_bytes);
     sqlite3_wal_hook(o->db, note_frames, o);
     if (r == 0 && empty)
         r = create_tables(o);

@@ -14,7 +14,7 @@ static int checkpoint(outbox_t *o, int mode)
     int rc = sqlite3_wal_checkpoint_v2(o->db, NULL, mode, NULL, NULL);
     if (rc != SQLITE_OK)
         return outbox_error(o, rc, "moving rows from the WAL");
-    o->wal_frames = 0;
+    o->wal_bytes = 0;
     return 0;
 }
 
@@ -34,7 +34,7 @@ int outbox_settle_log(outbox_t *o)
 
 int outbox_idle(outbox_t *o)
 {
-    if (o->wal_frames >= CHECKPOINT_IDLE_FRAMES && o->failed == 0 && clock_ms() - o->commit_ms >= IDLE_MS)
+    if (o->wal_bytes >= CHECKPOINT_IDLE_BYTES && o->failed == 0 && clock_ms() - o->commit_ms >= IDLE_MS)
         outbox_checkpoint(o);
     return o->failed;
 }
@@ -90,8 +90,8 @@ static void measure(outbox_t *o)
 {
     if (o->bytes_known)
         return;
-    o->bytes_free = ask_pages(o, ST_PAGES_FREE) * PAGE_BYTES;
-    o->bytes = ask_pages(o, ST_PAGES) * PAGE_BYTES - o->bytes_free;
+    o->bytes_free = ask_pages(o, ST_PAGES_FREE) * o->page_bytes;
+    o->bytes = ask_pages(o, ST_PAGES) * o->page_bytes - o->bytes_free;
     o->bytes_known = true;
 }
 

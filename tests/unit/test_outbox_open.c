@@ -25,7 +25,7 @@ static void file_has_the_settings(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
     outbox_close(&o, true);
     assert_null(o);
-    assert_int_equal(ask_sql(f->path, "PRAGMA page_size"), 4096);
+    assert_int_equal(ask_sql(f->path, "PRAGMA page_size"), 8192);
     assert_int_equal(ask_sql(f->path, "PRAGMA auto_vacuum"), 0);
     assert_int_equal(ask_sql(f->path, "PRAGMA application_id"), 0x4d44524c);
     assert_string_equal(ask_text(f->path, "PRAGMA journal_mode"), "wal");
