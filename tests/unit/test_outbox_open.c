@@ -31,6 +31,23 @@ static void file_has_the_settings(void **state)
     assert_string_equal(ask_text(f->path, "PRAGMA journal_mode"), "wal");
 }
 
+/* A file of an earlier program, or one that somebody has made anew: its pages keep their size. */
+static void pages_of_another_size_are_counted_as_they_are(void **state)
+{
+    fixture_t *f = *state;
+    outbox_gauges_t g;
+    outbox_t *o = open_outbox(f);
+    outbox_close(&o, true);
+    run_sql(f->path, "PRAGMA journal_mode = DELETE; PRAGMA page_size = 4096; VACUUM");
+    o = open_outbox(f);
+    insert_messages(o, 5000);
+    outbox_gauges(o, &g);
+    outbox_close(&o, true);
+    assert_int_equal(ask_sql(f->path, "PRAGMA page_size"), 4096);
+    const int64_t pages = ask_sql(f->path, "PRAGMA page_count") - ask_sql(f->path, "PRAGMA freelist_count");
+    assert_int_equal(g.bytes, pages * 4096);
+}
+
 static void second_opener_is_told(void **state)
 {
     fixture_t *f = *state;
@@ -315,6 +332,7 @@ int main(int argc, char **argv)
         return open_as_second(argv[2]);
     const struct CMUnitTest tests[] = {
         TEST(file_has_the_settings),
+        TEST(pages_of_another_size_are_counted_as_they_are),
         TEST(second_opener_is_told),
         TEST(other_files_are_refused_and_left_alone),
         TEST(other_versions_are_refused),
