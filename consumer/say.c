@@ -40,6 +40,7 @@ void say_settled(const gather_view_t *view, step_code_t code)
         log_info("Released %s %s", text, host);
         break;
     case STEP_KEPT:
+    case STEP_GRANTED:
     case STEP_STALE:
     case STEP_GONE:
     case STEP_CODES:

@@ -30,6 +30,8 @@ typedef struct {
     int64_t deadline_ms; /* of this try, as clock_ms() counts; INT64_MAX: none */
     message_id_t id;
     body_t body;
+    const void *note;  /* what an earlier try has recorded by worker_note() */
+    uint32_t note_len; /* 0: nothing */
 } worker_task_t;
 
 /* Whether the task's time is over. Code that takes its time asks now and then and gives up, in any executor
@@ -46,7 +48,15 @@ typedef struct {
 /* Where results go. */
 typedef struct worker_sink worker_sink_t;
 void worker_ok(worker_sink_t *sink, uint32_t number);
+/* The same, and how it came that it is done, for the message's history: "restarted 2 min ago". */
+void worker_ok_because(worker_sink_t *sink, uint32_t number, const char *text);
 void worker_fail(worker_sink_t *sink, uint32_t number, outcome_t outcome, int64_t ms, const char *text);
+/* loop: records a note on the task's message, in place of an earlier one of this leg; later tries bring it
+ * along. With `grant_ms` it asks for a grant, which granted() answers, perhaps never; it is of use for
+ * grant_ms from this call on. Until it is answered there must be no other for the task. With 0 nothing is
+ * answered; an empty one says that what was recorded is void, and may come just before a result. At most
+ * NOTE_BYTES_MAX, copied. */
+void worker_note(worker_sink_t *sink, uint32_t number, int64_t grant_ms, const void *note, uint32_t len);
 /* One line for people about a task ("Saved web-1 into database"); only with --log-messages. */
 void worker_say(worker_sink_t *sink, const char *what, const worker_task_t *task, const char *rest);
 
@@ -67,6 +77,8 @@ typedef struct {
     uint32_t slots; /* default of --slots: tasks at work at once (batch: of --batch) */
     const config_option_t *options;
     size_t options_count;
+    const config_option_t *shared; /* with other kinds: the same array in each */
+    size_t shared_count;
     /* Opens what the kind needs. `check` (-n): only see whether it could. -errno with `why` (WHY_BYTES);
      * -ERANGE: an option has a bad value, which is the user's mistake (exit 2). */
     int (*open)(void **ret_self, const config_t *config, bool check, char *why);
@@ -95,6 +107,9 @@ typedef struct {
     /* loop, or NULL: the task has been at work for longer than it may. Asked for once; the kind stops the
      * work and gives its result, now or when it can: as worker_cancelled() has it, unless it knows better. */
     void (*cancel)(void *self, uint32_t number, worker_sink_t *sink);
+    /* loop, or NULL: the answer to worker_note(): the note is on the publisher's disk, and nobody else is
+     * given the task while the grant is of use; or the task is not this worker's any more. */
+    void (*granted)(void *self, uint32_t number, bool granted, worker_sink_t *sink);
     /* threads: blocks for no longer than the task's deadline, or asks worker_cancelled() */
     void (*run)(void *self, const worker_task_t *task, worker_result_t *ret);
 } worker_kind_t;

@@ -193,6 +193,7 @@ step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_st
         return give_back(d, slot, LEASE_NACKED, s->ref, clamp(s->ms, 0, DURATION_MS_MAX));
     case OP_RELEASE:
         return release(d, slot, s->ref, clamp(s->ms, 0, DURATION_MS_MAX));
+    case OP_NOTE:
     case OP_NONE:
         break;
     }

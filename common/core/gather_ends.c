@@ -114,7 +114,8 @@ static gather_taken_t try_fails(gather_t *g, uint32_t n, how_t how, text_t text,
                           .label = gather_who(g, t->who),
                           .text = text};
     gather_task_stop(g, n);
-    if (how != HOW_PERMANENT)
+    const bool final = how == HOW_PERMANENT || how == HOW_UNKNOWN;
+    if (!final)
         t->failures = (uint8_t)ended.no;
     if (how == HOW_LOST)
         g->lost[n % LEGS_MAX]++;
@@ -122,7 +123,7 @@ static gather_taken_t try_fails(gather_t *g, uint32_t n, how_t how, text_t text,
         gather_tries_begin(g, n / LEGS_MAX);
         gather_try_tell(g, n, &ended);
     }
-    if (how == HOW_PERMANENT || t->failures >= policy->max_tries) {
+    if (final || t->failures >= policy->max_tries) {
         gather_leg_fails(g, n, reason_of(&ended, reason, sizeof reason), now_ms);
         return TAKEN_BAD;
     }
@@ -177,6 +178,8 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
         wait_again(g, n, now_ms + (r->ms > BLOCKED_MS_MIN ? r->ms : BLOCKED_MS_MIN), false);
         gather_entry_let_go(g, n / LEGS_MAX, now_ms);
         return TAKEN_RETRY;
+    case OUTCOME_UNKNOWN:
+        return try_fails(g, n, HOW_UNKNOWN, r->text, 0, now_ms);
     case OUTCOME_PERMANENT:
     case OUTCOMES:
         break;

@@ -168,7 +168,10 @@ size_t history_reason(const void *events, size_t len, uint8_t bad, bool exhauste
     if (exhausted) {
         snprintf(head, sizeof head, "deliveries: %u leases lost", (unsigned)deliveries);
     } else {
-        snprintf(head, sizeof head, "%s", how == HOW_PERMANENT ? "permanent" : "tries exhausted");
+        snprintf(head, sizeof head, "%s",
+                 how == HOW_PERMANENT ? "permanent"
+                 : how == HOW_UNKNOWN ? "unknown"
+                                      : "tries exhausted");
     }
     size_t n = strlen(head);
     memcpy(ret, head, n);

@@ -16,9 +16,9 @@ int history_add(buffer_t *history, const void *events, size_t len);
 void history_tries(const void *events, size_t len, uint8_t tries[static LEGS_MAX]);
 
 enum { REASON_BYTES_MAX = TEXT_BYTES_MAX };
-/* Why the message has died, as one text (its length; `ret` has room for REASON_BYTES_MAX): "permanent: TEXT"
- * or "tries exhausted: TEXT" after the last try of a leg in `bad`; with `exhausted` "deliveries: N leases
- * lost: TEXT" after the last event that has a text. */
+/* Why the message has died, as one text (its length; `ret` has room for REASON_BYTES_MAX): "permanent: TEXT",
+ * "unknown: TEXT", or "tries exhausted: TEXT" after the last try of a leg in `bad`; with `exhausted`
+ * "deliveries: N leases lost: TEXT" after the last event that has a text. */
 size_t history_reason(const void *events, size_t len, uint8_t bad, bool exhausted, uint32_t deliveries,
                       char *ret);
 

@@ -23,6 +23,7 @@ enum {
     TRIES_MAX = 255,
     STEP_EVENTS_MAX = 64,
     HISTORY_BYTES_MAX = 4096,
+    NOTE_BYTES_MAX = 256,
     LETTERS_MAX = 1000,
     /* A frame under construction is closed when it passes this: room for one more body stays below
        FRAME_BYTES_MAX. */
@@ -42,6 +43,8 @@ typedef enum {
     CMD_SETTLED = 12,
     CMD_TASKS = 20,
     CMD_RESULTS = 21,
+    CMD_NOTES = 22,
+    CMD_GRANTS = 23,
     CMD_PUBLISH = 30,
     CMD_CONFIRM = 31,
     CMD_STATUS = 40,
@@ -131,6 +134,9 @@ typedef struct {
     uint8_t tries[LEGS_MAX]; /* failed so far, by bit */
     const void *body;
     uint32_t body_len;
+    const void *notes; /* as note_write() has them */
+    uint32_t notes_len;
+    uint32_t notes_count; /* at most one for each leg */
 } delivery_record_t;
 
 /* What happened to a message: one try of a leg, or something of the whole message (bit EVENT_MESSAGE). */
@@ -138,8 +144,9 @@ typedef enum {
     HOW_OK,
     HOW_TRANSIENT,
     HOW_PERMANENT,
-    HOW_LOST = 4, /* the worker was lost while at work */
-    HOW_TIMEOUT,  /* no result within the hard time limit */
+    HOW_UNKNOWN, /* nobody can tell whether it was done */
+    HOW_LOST,    /* the worker was lost while at work */
+    HOW_TIMEOUT, /* no result within the hard time limit */
     /* From here on of the message: */
     HOW_LEASE_LOST,
     HOW_NACKED,
@@ -167,7 +174,20 @@ bool event_read(reader_t *r, event_t *ret);
 /* How many there are; -EPROTO when the bytes are anything but events. */
 int events_count(const void *events, size_t len);
 
-typedef enum { OP_NONE, OP_EXTEND, OP_NACK, OP_RELEASE } step_op_t;
+/* What a worker recorded for a leg before it did what cannot be undone: bytes that mean something to workers
+ * alone. */
+typedef struct {
+    uint8_t bit;
+    const void *bytes;
+    uint32_t len; /* at most NOTE_BYTES_MAX; 0: what was recorded is void */
+} note_t;
+
+/* One note behind the other, without a count: as they are kept on disk. */
+void note_write(buffer_t *b, const note_t *note);
+/* The next note; false at the end, or when the bytes are not notes. */
+bool note_read(reader_t *r, note_t *ret);
+
+typedef enum { OP_NONE, OP_EXTEND, OP_NACK, OP_RELEASE, OP_NOTE } step_op_t;
 
 typedef struct {
     message_id_t id;
@@ -179,6 +199,7 @@ typedef struct {
     const void *events; /* tries that have ended, by event_write(); a message's own are not for steps */
     uint32_t events_len;
     uint32_t events_count; /* at most STEP_EVENTS_MAX */
+    note_t note;           /* OP_NOTE */
 } step_t;
 
 typedef enum {
@@ -188,6 +209,7 @@ typedef enum {
     STEP_RETURNED,
     STEP_STALE,
     STEP_GONE,
+    STEP_GRANTED,
     STEP_CODES
 } step_code_t;
 
@@ -222,9 +244,18 @@ typedef struct {
     message_id_t id;
     const void *body;
     uint32_t body_len;
+    const void *note;  /* what an earlier try recorded */
+    uint32_t note_len; /* 0: nothing */
 } task_record_t;
 
-typedef enum { OUTCOME_OK, OUTCOME_TRANSIENT, OUTCOME_PERMANENT, OUTCOME_BLOCKED, OUTCOMES } outcome_t;
+typedef enum {
+    OUTCOME_OK,
+    OUTCOME_TRANSIENT,
+    OUTCOME_PERMANENT,
+    OUTCOME_BLOCKED,
+    OUTCOME_UNKNOWN,
+    OUTCOMES
+} outcome_t;
 
 typedef struct {
     uint64_t ref;
@@ -239,12 +270,33 @@ typedef struct {
     int64_t limit_ms; /* for each of these tasks; 0: none */
 } tasks_t;
 
+/* A worker records a note for its leg. */
+typedef struct {
+    uint64_t ref;
+    uint32_t try_no;
+    int64_t grant_ms;  /* and asks for a grant of so long; 0: it asks for none */
+    const void *bytes; /* as note_t has them */
+    uint32_t len;
+} note_record_t;
+
+typedef struct {
+    uint64_t ref;
+    uint32_t try_no;
+    bool granted;
+} grant_record_t;
+
 void tasks_begin(batch_t *batch, buffer_t *b, const tasks_t *head);
 void tasks_add(batch_t *batch, const task_record_t *t);
 int decode_tasks(const void *frame, size_t len, tasks_t *ret_head, task_record_t *ret);
 void results_begin(batch_t *batch, buffer_t *b, uint64_t no);
 void results_add(batch_t *batch, const result_record_t *r);
 int decode_results(const void *frame, size_t len, uint64_t *ret_no, result_record_t *ret);
+void notes_begin(batch_t *batch, buffer_t *b);
+void notes_add(batch_t *batch, const note_record_t *n);
+int decode_notes(const void *frame, size_t len, note_record_t *ret);
+void grants_begin(batch_t *batch, buffer_t *b);
+void grants_add(batch_t *batch, const grant_record_t *g);
+int decode_grants(const void *frame, size_t len, grant_record_t *ret);
 
 /* --- clients
  * -------------------------------------------------------------------------------------------------------------
@@ -282,7 +334,7 @@ int decode_report(const void *frame, size_t len, text_t *ret_json);
 /* --- dead letters
  * --------------------------------------------------------------------------------------------------------
  */
-typedef enum { ACT_LIST, ACT_COUNT, ACT_REDRIVE, ACT_PURGE, ACTS } act_t;
+typedef enum { ACT_LIST, ACT_COUNT, ACT_REDRIVE, ACT_PURGE, ACT_DONE, ACTS } act_t;
 
 typedef struct {
     message_id_t id;             /* 0-0: any */
@@ -297,6 +349,7 @@ typedef struct {
     letter_filter_t filter;
     message_id_t after; /* 0-0: from the first on */
     uint32_t max;       /* 1..LETTERS_MAX */
+    uint8_t legs;       /* ACT_DONE: which of the legs that have ended badly are done; 0: all of them */
 } dead_t;
 
 typedef struct {

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-enum { DEAD_FIELDS = 8, FILTER_FIELDS = 6, BURIED_FIELDS = 8, LETTER_FIELDS = 10, MASK_MAX = 255 };
+enum { DEAD_FIELDS = 9, FILTER_FIELDS = 6, BURIED_FIELDS = 8, LETTER_FIELDS = 10, MASK_MAX = 255 };
 
 /* 0-0 stands for none. */
 static message_id_t read_any_id(reader_t *r)
@@ -31,6 +31,7 @@ void encode_dead(buffer_t *b, const dead_t *d)
     write_uint(b, d->filter.newer_ms);
     write_message_id(b, d->after);
     write_uint(b, d->max);
+    write_uint(b, d->legs);
 }
 
 int decode_dead(const void *frame, size_t len, dead_t *ret)
@@ -49,6 +50,7 @@ int decode_dead(const void *frame, size_t len, dead_t *ret)
     d.filter.newer_ms = read_uint(&r, CODEC_INT_MAX);
     d.after = read_any_id(&r);
     d.max = (uint32_t)read_range(&r, 1, LETTERS_MAX);
+    d.legs = (uint8_t)read_uint(&r, MASK_MAX);
     if (reader_end(&r) != 0) {
         return -EPROTO;
     }

@@ -8,9 +8,16 @@ enum { EVENT_FIELDS = 7 };
 const char *how_name(unsigned how)
 {
     static const char *const names[] = {
-        [HOW_OK] = "OK",         [HOW_TRANSIENT] = "TRANSIENT", [HOW_PERMANENT] = "PERMANENT",
-        [HOW_LOST] = "LOST",     [HOW_TIMEOUT] = "TIMEOUT",     [HOW_LEASE_LOST] = "LEASE LOST",
-        [HOW_NACKED] = "NACKED", [HOW_REDRIVEN] = "REDRIVEN",   [HOW_OMITTED] = "OMITTED",
+        [HOW_OK] = "OK",
+        [HOW_TRANSIENT] = "TRANSIENT",
+        [HOW_PERMANENT] = "PERMANENT",
+        [HOW_UNKNOWN] = "UNKNOWN",
+        [HOW_LOST] = "LOST",
+        [HOW_TIMEOUT] = "TIMEOUT",
+        [HOW_LEASE_LOST] = "LEASE LOST",
+        [HOW_NACKED] = "NACKED",
+        [HOW_REDRIVEN] = "REDRIVEN",
+        [HOW_OMITTED] = "OMITTED",
     };
     return how < HOWS && names[how] != NULL ? names[how] : "no such end";
 }
@@ -33,7 +40,7 @@ static bool how_fits(const event_t *e)
     if (e->bit == EVENT_MESSAGE) {
         return e->how >= HOW_LEASE_LOST;
     }
-    return e->how <= HOW_TIMEOUT && e->how != HOW_LOST - 1 && e->no >= 1 && e->no <= TRIES_MAX;
+    return e->how <= HOW_TIMEOUT && e->no >= 1 && e->no <= TRIES_MAX;
 }
 
 static void read_event(reader_t *r, event_t *ret)

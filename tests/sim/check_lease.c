@@ -174,6 +174,7 @@ static void check_code(const message_t *m, const step_t *s, step_code_t code)
         good = row == NULL;
         break;
     case STEP_KEPT:
+    case STEP_GRANTED:
         good = row == NULL || (row->bad & s->bad & ~row->done) == (s->bad & ~row->done);
         break;
     case STEP_RETURNED:

@@ -247,7 +247,7 @@ static void tries_out_of_their_ranges(void **state)
     refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[9,1,\"\",1,1,1,\"\"]]]]]");
     refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,0,\"\",1,1,1,\"\"]]]]]");
     refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,256,\"\",1,1,1,\"\"]]]]]");
-    refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,1,\"\",1,1,3,\"\"]]]]]");
+    expect(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,1,\"\",1,1,3,\"\"]]]]]", 1);
     refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,1,\"\",1,1,6,\"\"]]]]]");
     refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\",[[0,1,\"\",1,86400001,1,\"\"]]]]]");
     refuse(progress, "[11,1,[[900,1,5,1,0,0,0,\"\"]]]");
@@ -374,9 +374,9 @@ static void settled_out_of_its_ranges(void **state)
 {
     (void)state;
     static uint8_t codes[RECORDS_MAX + 1];
-    expect_only(settled, "[12,1,\"bin:\\u0000\\u0005\"]", 2);
+    expect_only(settled, "[12,1,\"bin:\\u0000\\u0006\"]", 2);
     refuse(settled, "[12,0,\"bin:\\u0000\"]");
-    refuse(settled, "[12,1,\"bin:\\u0000\\u0006\"]");
+    refuse(settled, "[12,1,\"bin:\\u0000\\u0007\"]");
     refuse(settled, "[12,1,\"bin:\\u007f\"]");
     refuse(settled, "[12,1,\"\\u0000\"]");
     encode_settled(&b, 1, codes, sizeof codes);
