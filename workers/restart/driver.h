@@ -8,7 +8,8 @@
  *
  * For each task one of these is under way at a time. Every begin is followed by exactly one `told`, from
  * within go_on(), never from within the call that begins; unless it is cancelled. A driver gives up by itself
- * when `until_ms` has come, and tells so: an act that was given up is ACT_UNKNOWN, unless it is known better.
+ * when `until_ms` has come, and tells so: an act that was given up is ACTED_UNKNOWN, unless it is known
+ * better.
  *
  * Ownership: a call's task, texts and strings are the runner's and good until `told` or cancel(). What a
  * driver tells is good until `told` returns. */
