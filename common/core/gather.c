@@ -8,16 +8,6 @@ enum { LOOK_AHEAD = 8 };
 /* A try over its limit whose place cannot be noted is looked at again after this. */
 enum { NO_ROOM_MS = 1000 };
 
-/* The task that a ref names, or NULL when its slot was given to another message since, or never was one. */
-static task_t *task_by_ref(gather_t *g, uint64_t ref)
-{
-    uint32_t n = gather_ref_number(ref);
-    if (n / LEGS_MAX >= g->capacity)
-        return NULL;
-    const entry_t *e = &g->entries[n / LEGS_MAX];
-    return e->state != ENTRY_FREE && e->generation == ref >> 32 ? &g->tasks[n] : NULL;
-}
-
 void gather_policy(gather_t *g, uint32_t leg, const gather_policy_t *policy)
 {
     assert(leg < LEGS_MAX && policy->max_tries > 0 && policy->max_tries <= TRIES_MAX);
@@ -79,6 +69,7 @@ static void redeliver(gather_t *g, uint32_t slot, const gather_message_t *m, int
     e->token = m->token;
     e->lease = ++g->lease;
     e->source = m->source;
+    gather_notes_list(g, slot);
     e->lost = false;
     e->release = false;
     /* What the publisher asks for again it has not heard of. */
@@ -109,10 +100,14 @@ int gather_deliver(gather_t *g, const gather_message_t *m, int64_t now_ms)
         if (m->token > g->entries[slot].token)
             error = gather_table_body(g, &g->entries[slot], m);
         if (m->token > g->entries[slot].token && error == 0)
+            error = gather_notes_come(g, slot, m);
+        if (m->token > g->entries[slot].token && error == 0)
             redeliver(g, slot, m, now_ms);
         return error;
     }
     error = gather_table_add(g, m, &slot);
+    if (error == 0 && (error = gather_notes_come(g, slot, m)) != 0)
+        gather_table_leave(g, slot);
     if (error != 0)
         return error;
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++)
@@ -179,12 +174,17 @@ bool gather_give(gather_t *g, uint32_t leg, uint32_t worker, bool picky, int64_t
                                       .body = e->body,
                                       .body_len = e->body_len},
                            .leg = leg};
+    const gather_note_t *note = e->notes != NULL ? gather_note_of(e, leg) : NULL;
+    if (note != NULL && note->len > 0) {
+        ret->record.note = note->bytes;
+        ret->record.note_len = note->len;
+    }
     return true;
 }
 
 void gather_ungive(gather_t *g, uint64_t ref)
 {
-    const task_t *t = task_by_ref(g, ref);
+    const task_t *t = gather_task_by_ref(g, ref);
     assert(t != NULL && t->state == TASK_RUNNING);
     holder_t *h = &g->workers[t->worker];
     if (t->order == (uint32_t)h->given && h->given > 0)
@@ -199,7 +199,7 @@ static gather_taken_t take_late(gather_t *g, uint32_t worker, const result_recor
                                 message_id_t *ret_id)
 {
     uint32_t n = gather_ref_number(r->ref);
-    const task_t *t = task_by_ref(g, r->ref);
+    const task_t *t = gather_task_by_ref(g, r->ref);
     if (t == NULL || !t->given || r->outcome != OUTCOME_OK || !gather_leg_is_open(g, n))
         return TAKEN_LATE;
     if (ret_id != NULL)
@@ -228,17 +228,15 @@ gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t
                              message_id_t *ret_id, bool *ret_freed)
 {
     assert(worker < ROSTER_MAX);
-    const task_t *t = task_by_ref(g, r->ref);
     gather_taken_t taken = TAKEN_LATE;
     uint32_t stray = UINT32_MAX;
-    bool current = t != NULL && t->state == TASK_RUNNING && t->worker == worker &&
-                   r->ref == gather_ref(g, gather_ref_number(r->ref)) && r->try_no == t->try_no;
+    bool current = gather_is_current(g, worker, r->ref, r->try_no);
     if (current)
         taken = take_current(g, r, now_ms, ret_id);
     else if ((stray = gather_stray_find(g, worker, r->ref)) == UINT32_MAX)
         taken = take_late(g, worker, r, now_ms, ret_id);
     else if (r->outcome == OUTCOME_OK)
-        taken = gather_stray_ok(g, stray, now_ms, ret_id);
+        taken = gather_stray_ok(g, stray, r->text, now_ms, ret_id);
     else
         gather_stray_remove(g, stray);
     *ret_freed = current || stray != UINT32_MAX;

@@ -17,7 +17,11 @@
  * become of its message.
  *
  * Tries that failed are counted by task, also over redeliveries (gather_message_t.tries), and told with the
- * message's steps. Nothing is kept of a message all of whose tries ended well.
+ * message's steps. Nothing is kept of a message all of whose tries ended well, but for what one of them said.
+ *
+ * Notes (docs/PROTOCOL.md section 4) are the task's from when its worker sends them, and are told in steps of
+ * their own, one of a leg at a time, before its message ends. A request for a grant is answered when that
+ * step is, if it is the task's last one and the try still is.
  *
  * Ownership: bodies, labels and texts are copied in; tasks and steps point into the gather until the next
  * call that changes it. */
@@ -62,10 +66,12 @@ typedef struct {
     uint8_t tries[LEGS_MAX]; /* of each leg: how many have failed so far, here or elsewhere */
     const void *body;
     uint32_t body_len;
+    const note_t *notes; /* what earlier tries recorded: bit is the consumer's number, each leg once */
+    uint32_t notes_count;
 } gather_message_t;
 
 typedef struct {
-    task_record_t record; /* ready to send; body points into the gather */
+    task_record_t record; /* ready to send; body and note point into the gather */
     uint32_t leg;
 } gather_task_t;
 
@@ -102,6 +108,8 @@ typedef struct {
     const gather_try_t
         *tries; /* that were not told before, the oldest first; good until the next gather_steps() */
     uint32_t tries_count; /* at most STEP_EVENTS_MAX, and HISTORY_BYTES_MAX as events */
+    note_t note;          /* OP_NOTE: bit is the consumer's number; points into the gather */
+    uint32_t note_no;     /* names it, for gather_note_settled(); 0: there is none */
 } gather_step_t;
 
 typedef struct gather gather_t;
@@ -152,8 +160,16 @@ uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool lost, int64_t now
 gather_taken_t gather_result(gather_t *g, uint32_t worker, const result_record_t *r, int64_t now_ms,
                              message_id_t *ret_id, bool *ret_freed);
 
-/* Steps for one source that are due now: messages whose legs have all ended, extensions, legs done that wait
- * to be reported. At most `max`; call again until it returns less. */
+/* A worker records a note, and may ask for a grant. It becomes the task's own and is told with the next
+ * steps, in place of one that was not told yet. False: the task is not his, its leg has ended, or the lease
+ * is lost; then nothing is recorded, and a grant is refused. */
+bool gather_note(gather_t *g, uint32_t worker, const note_record_t *r, int64_t now_ms);
+/* Takes answers to requests for grants, at most `max`, all for one worker: how many; 0: there are none. Call
+ * it until then. */
+size_t gather_answers(gather_t *g, uint32_t *ret_worker, grant_record_t *ret, size_t max);
+
+/* Steps for one source that are due now: notes, messages whose legs have all ended, extensions, legs done
+ * that wait to be reported. At most `max`; call again until it returns less. */
 size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t *ret, size_t max);
 /* What the source says of its leases, 0: nothing. Its messages are extended three times within an ack
  * deadline at least, whatever extend_every_ms says. One that is held for half of the cap while no worker has
@@ -165,8 +181,10 @@ void gather_extend_all(gather_t *g, uint32_t source, int64_t now_ms);
 /* When a step of the source is due; INT64_MIN: at once, INT64_MAX: nothing. */
 int64_t gather_steps_ms(const gather_t *g, uint32_t source);
 /* The answer to a step. True when the message left the gather. When the publisher does not count it as ours
- * any more (all but KEPT), its waiting tasks are dropped, and running ones still count. */
+ * any more (all but KEPT, GRANTED), its waiting tasks are dropped, and running ones still count. */
 bool gather_settled(gather_t *g, uint32_t slot, uint32_t lease, bool final, step_code_t code);
+/* The same for a step with a note. */
+bool gather_note_settled(gather_t *g, uint32_t slot, uint32_t lease, uint32_t note_no, step_code_t code);
 /* Nobody will answer for this source again: its messages go, running tasks are let run out. */
 void gather_source_gone(gather_t *g, uint32_t source);
 /* Drain: hands out a release step for every message of which no task runs, and for the others as their tasks
@@ -213,6 +231,8 @@ typedef struct {
     uint64_t done[LEGS_MAX], bad[LEGS_MAX], retries[LEGS_MAX], late;
     uint64_t timeouts[LEGS_MAX], lost[LEGS_MAX]; /* tries */
     uint64_t extended;
+    uint64_t notes;            /* that workers have recorded */
+    uint64_t granted, refused; /* answers to those who asked for a grant */
 } gather_gauges_t;
 void gather_gauges(const gather_t *g, gather_gauges_t *ret);
 

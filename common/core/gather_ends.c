@@ -46,6 +46,8 @@ static void leg_ends(gather_t *g, uint32_t n, bool done, int64_t now_ms)
         e->bad |= (uint8_t)(1u << leg);
         g->bad[leg]++;
     }
+    if (e->notes != NULL)
+        gather_notes_leg_ended(g, n, done);
     gather_entry_review(g, slot);
     gather_entry_let_go(g, slot, now_ms);
     gather_entry_report_later(g, slot, now_ms);
@@ -139,19 +141,20 @@ static gather_taken_t try_fails(gather_t *g, uint32_t n, how_t how, text_t text,
     return TAKEN_RETRY;
 }
 
-/* What has ended well is written down only when something of the message has failed; else the task remembers
- * it, in case that something will. */
-void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms)
+/* What has ended well is written down when something of the message has failed, or its worker says something
+ * of it; else the task remembers it, in case that something will. */
+void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, text_t text, int64_t now_ms)
 {
     task_t *t = &g->tasks[n];
     int64_t took_ms = duration(now_ms - of->since_ms);
-    if (g->entries[n / LEGS_MAX].failed) {
+    if (g->entries[n / LEGS_MAX].failed || text.len > 0) {
         gather_try_t ended = {.leg = n % LEGS_MAX,
                               .no = next_no(t),
                               .how = HOW_OK,
                               .since_ms = of->since_ms,
                               .took_ms = took_ms,
-                              .label = gather_who(g, of->who)};
+                              .label = gather_who(g, of->who),
+                              .text = text};
         gather_try_tell(g, n, &ended);
     } else if (t->state != TASK_RUNNING) {
         t->who = of->who;
@@ -168,7 +171,7 @@ gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, cons
 {
     switch (r->outcome) {
     case OUTCOME_OK:
-        gather_leg_done(g, n, of, now_ms);
+        gather_leg_done(g, n, of, r->text, now_ms);
         return TAKEN_OK;
     case OUTCOME_TRANSIENT:
         return try_fails(g, n, HOW_TRANSIENT, r->text, r->ms, now_ms);

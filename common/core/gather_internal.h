@@ -1,5 +1,6 @@
 /* What gather.c (messages, tasks), gather_workers.c (who has them), gather_ends.c (how tries end),
- * gather_tries.c (what is told of them), gather_steps.c (reports) and gather_table.c (memory, lists) share.
+ * gather_tries.c (what is told of them), gather_notes.c (what workers record), gather_steps.c (reports) and
+ * gather_table.c (memory, lists) share.
  * Private to them and to their test.
  *
  * A task's number is slot * LEGS_MAX + leg. A task is in one list at most, the one of its state; only the
@@ -38,6 +39,7 @@ typedef struct {
     uint8_t state;
     bool given;   /* ever, to anybody: else there can be no result */
     bool kept_ok; /* ended well, and is told as a try only if another one of the message fails */
+    bool barred;  /* others have recorded a note that its worker does not know: his own would hide it */
 } task_t;
 
 _Static_assert((int)ROSTER_MAX <= (int)UINT16_MAX, "task_t.worker");
@@ -49,6 +51,21 @@ typedef struct {
     int64_t since_ms;
 } giving_t;
 
+/* What was recorded last of a leg, here or elsewhere. */
+typedef struct gather_note {
+    struct gather_note *next; /* of another leg of the message */
+    uint64_t ref;             /* of the task whose worker has recorded it here */
+    int64_t until_ms;         /* when his grant, should he get one, is of no use any more */
+    uint32_t try_no, who;     /* his */
+    uint32_t told_no;         /* of the step that is on its way; 0: none is */
+    uint32_t len, room;
+    uint16_t worker;
+    uint8_t leg;
+    bool untold; /* no step has it yet; while another one of the leg is on its way it waits */
+    bool asks;   /* his request for a grant has no answer */
+    uint8_t bytes[];
+} gather_note_t;
+
 typedef struct {
     message_id_t id;
     uint64_t token;
@@ -57,8 +74,9 @@ typedef struct {
     int64_t report_ms; /* when what has ended is reported, while in `reports` */
     int64_t resume_ms; /* released: when the longest backoff would have been over */
     uint8_t *body;
-    uint8_t *text;       /* why a leg ended badly, or NULL */
-    gather_try_t *tries; /* not told yet, the oldest first, or NULL */
+    uint8_t *text;        /* why a leg ended badly, or NULL */
+    gather_try_t *tries;  /* not told yet, the oldest first, or NULL */
+    gather_note_t *notes; /* of its legs, or NULL */
     uint32_t body_len, text_len;
     uint32_t generation, lease;
     uint32_t source;
@@ -77,12 +95,14 @@ typedef struct {
     bool lost;            /* the publisher does not count it as ours */
     bool release;         /* ENDED by a release: legs are left open */
     bool stray;           /* not given to us: only here to tell of a stray that ended well */
+    bool held_up;         /* ENDED, and its final step waits until its notes are told */
 } entry_t;
 
 typedef struct {
     fifo_t extends;           /* OPEN, by extend_ms */
     fifo_t reports;           /* OPEN with an untold end, by report_ms */
     fifo_t finals;            /* ENDED, not handed out yet */
+    fifo_t notes;             /* with a note that can be told now */
     int64_t extend_within_ms; /* of leases that are short for extend_every_ms; 0: not known */
     int64_t idle_max_ms;      /* a message of which nothing is at work goes back after this; 0: never */
 } source_t;
@@ -114,6 +134,12 @@ static inline uint32_t class_of(const task_t *t)
     return t->lost < 2 ? CLASS_NORMAL : t->lost < 4 ? t->lost - 1u : CLASSES - 1;
 }
 
+/* A request for a grant that is to be answered. */
+typedef struct gather_answer {
+    struct gather_answer *next;
+    grant_record_t record;
+} gather_answer_t;
+
 typedef struct {
     fifo_t running; /* tasks, in the order in which they were given */
     fifo_t strays;
@@ -122,6 +148,7 @@ typedef struct {
     uint32_t unstarted;      /* the first of `running` that has not been started, or FIFO_NONE */
     uint32_t suspects;       /* of `running` */
     uint32_t suspects_class; /* theirs */
+    gather_answer_t *answers, **answers_end; /* not taken yet, or NULL */
 } holder_t;
 
 /* Of a task that the worker has. What is out lies closer together than half of what fits into `order`. */
@@ -143,6 +170,7 @@ struct gather {
     task_t *tasks;
     links_t extend_links; /* of slots: `extends`, `spare` */
     links_t report_links; /* of slots: `reports`, `finals` */
+    links_t note_links;   /* of slots: `notes` */
     links_t task_links;   /* of tasks: `waiting`, `running` */
     heap_t backoffs;      /* tasks by the end of their wait */
     index_t index;        /* OPEN and ENDED slots by message id */
@@ -158,6 +186,10 @@ struct gather {
     fifo_t lost_strays;   /* of LOST_WORKER, the oldest first */
     index_t strays_index; /* by ref and worker */
 
+    uint32_t note_no; /* the last one */
+    links_t answer_links;
+    fifo_t answering; /* workers with `answers` */
+
     fifo_t spare;
     uint32_t states[ENTRY_STATES];
     source_t sources[SOURCES_MAX];
@@ -168,7 +200,7 @@ struct gather {
     uint32_t running_legs[LEGS_MAX], backing_off[LEGS_MAX], suspects[LEGS_MAX];
 
     uint64_t done[LEGS_MAX], bad[LEGS_MAX], retries[LEGS_MAX], timeouts[LEGS_MAX], lost[LEGS_MAX];
-    uint64_t late, extended;
+    uint64_t late, extended, notes, granted, refused;
 };
 
 /* The generation's part of a ref: refs are at most 2^63-1. */
@@ -193,6 +225,24 @@ static inline uint64_t gather_ref(const gather_t *g, uint32_t n)
 static inline uint32_t gather_ref_number(uint64_t ref)
 {
     return (uint32_t)ref & ((UINT32_C(1) << REF_NUMBER_BITS) - 1);
+}
+
+/* The task that a ref names, or NULL when its slot was given to another message since, or never was one. */
+static inline task_t *gather_task_by_ref(const gather_t *g, uint64_t ref)
+{
+    uint32_t n = gather_ref_number(ref);
+    if (n / LEGS_MAX >= g->capacity)
+        return NULL;
+    const entry_t *e = &g->entries[n / LEGS_MAX];
+    return e->state != ENTRY_FREE && e->generation == ref >> 32 ? &g->tasks[n] : NULL;
+}
+
+/* Whether the worker has this try and is waited for. */
+static inline bool gather_is_current(const gather_t *g, uint32_t worker, uint64_t ref, uint32_t try_no)
+{
+    const task_t *t = gather_task_by_ref(g, ref);
+    return t != NULL && t->state == TASK_RUNNING && t->worker == worker &&
+           ref == gather_ref(g, gather_ref_number(ref)) && try_no == t->try_no;
 }
 
 static inline bool entry_untold(const entry_t *e)
@@ -233,8 +283,9 @@ void gather_leg_fails(gather_t *g, uint32_t n, text_t reason, int64_t now_ms);
 /* The result of a try of an open leg; the task is in no list unless another worker runs it now. */
 gather_taken_t gather_try_ends(gather_t *g, uint32_t n, const giving_t *of, const result_record_t *r,
                                int64_t now_ms);
-/* The leg is done, were it that it had ended badly before. */
-void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, int64_t now_ms);
+/* The leg is done, were it that it had ended badly before. `text`: what its worker says of that, or nothing.
+ */
+void gather_leg_done(gather_t *g, uint32_t n, const giving_t *of, text_t text, int64_t now_ms);
 /* Its worker keeps it, and what he gets done of it is told. False: there is no room to note whose it is. */
 bool gather_leave_behind(gather_t *g, uint32_t n);
 /* The try is over its hard limit. False: there is no room to note whose it is, and it goes on. */
@@ -258,7 +309,8 @@ bool gather_stray_move(gather_t *g, uint32_t stray, uint32_t worker);
 /* There is nobody to tell for this source any more. */
 void gather_strays_forget(gather_t *g, uint32_t source);
 /* It has ended well: told as far as that can be done. Removes it. */
-gather_taken_t gather_stray_ok(gather_t *g, uint32_t stray, int64_t now_ms, message_id_t *ret_id);
+gather_taken_t gather_stray_ok(gather_t *g, uint32_t stray, text_t text, int64_t now_ms,
+                               message_id_t *ret_id);
 
 /* gather_tries.c */
 /* A number for a worker that has joined. */
@@ -274,6 +326,25 @@ void gather_tries_drop(gather_t *g, entry_t *e);
 /* Those of the last steps are not looked at any more. */
 void gather_tries_told(gather_t *g);
 
+/* gather_notes.c */
+/* What the publisher says was recorded of the message's open legs, with a delivery of it: it knows. What was
+ * recorded here and not told yet stays, unless others have recorded something since. 0, or -ENOMEM and
+ * nothing has changed. To be listed again. */
+int gather_notes_come(gather_t *g, uint32_t slot, const gather_message_t *m);
+/* Into the list of the message's source when a note of it can be told, else out of it. */
+void gather_notes_list(gather_t *g, uint32_t slot);
+/* Of the leg, or NULL. */
+const gather_note_t *gather_note_of(const entry_t *e, uint32_t leg);
+/* The leg has ended: who waits for a grant of it gets none. */
+void gather_notes_leg_ended(gather_t *g, uint32_t n, bool done);
+/* The lease is lost: nothing more of them is told. */
+void gather_notes_lost(gather_t *g, uint32_t slot);
+void gather_notes_drop(gather_t *g, uint32_t slot);
+bool gather_notes_untold(const entry_t *e);
+size_t gather_notes_hand_out(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t *ret, size_t max);
+/* What the worker has not been answered is not for the next who has his number. */
+void gather_answers_drop(gather_t *g, uint32_t worker);
+
 /* gather_views.c */
 entry_t *gather_entry_by_lease(const gather_t *g, uint32_t slot, uint32_t lease);
 
@@ -282,6 +353,10 @@ entry_t *gather_entry_by_lease(const gather_t *g, uint32_t slot, uint32_t lease)
 void gather_entry_review(gather_t *g, uint32_t slot);
 /* When all that is open of the message waits for long, it goes back to its publisher meanwhile. */
 void gather_entry_let_go(gather_t *g, uint32_t slot, int64_t now_ms);
+/* The last step of a message that has ended, as soon as its notes are told. */
+void gather_entry_finish(gather_t *g, uint32_t slot);
+/* What all steps have in common: the message, and what was told of its legs before. */
+gather_step_t gather_entry_step(const entry_t *e, uint32_t slot, step_op_t op, int64_t ms);
 /* One more step for a message that has ended. */
 void gather_entry_tell_again(gather_t *g, uint32_t slot);
 /* Puts what has ended on the list of things to report in time. */

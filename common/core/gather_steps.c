@@ -13,7 +13,16 @@ static void entry_end(gather_t *g, uint32_t slot, bool release)
     gather_table_stop_idle(g, slot, e->legs);
     gather_table_state(g, e, ENTRY_ENDED);
     e->release = release;
-    fifo_push(&g->sources[e->source].finals, &g->report_links, slot);
+    gather_entry_finish(g, slot);
+}
+
+void gather_entry_finish(gather_t *g, uint32_t slot)
+{
+    entry_t *e = &g->entries[slot];
+    assert(e->state == ENTRY_ENDED);
+    e->held_up = e->notes != NULL && gather_notes_untold(e);
+    if (!e->held_up && !links_in(&g->report_links, slot))
+        fifo_push(&g->sources[e->source].finals, &g->report_links, slot);
 }
 
 /* Whether a result may still come for a leg that is open. `begun`: of what is at work. What a worker has not
@@ -70,10 +79,8 @@ void gather_entry_let_go(gather_t *g, uint32_t slot, int64_t now_ms)
 void gather_entry_tell_again(gather_t *g, uint32_t slot)
 {
     entry_t *e = &g->entries[slot];
-    assert(e->state == ENTRY_ENDED);
     e->release = e->release && entry_open_legs(e) != 0;
-    if (!links_in(&g->report_links, slot))
-        fifo_push(&g->sources[e->source].finals, &g->report_links, slot);
+    gather_entry_finish(g, slot);
 }
 
 void gather_entry_report_later(gather_t *g, uint32_t slot, int64_t now_ms)
@@ -98,23 +105,29 @@ void gather_entry_extend_later(gather_t *g, uint32_t slot, int64_t now_ms)
 
 /* --- steps --- */
 
+gather_step_t gather_entry_step(const entry_t *e, uint32_t slot, step_op_t op, int64_t ms)
+{
+    gather_step_t s = {.slot = slot,
+                       .lease = e->lease,
+                       .source = e->source,
+                       .id = e->id,
+                       .token = e->token,
+                       .done = e->told_done,
+                       .bad = e->told_bad,
+                       .op = op,
+                       .ms = ms};
+    if (e->told_bad != 0 && e->text != NULL)
+        s.text = (text_t){(const char *)e->text, e->text_len};
+    return s;
+}
+
 static void fill_step(gather_t *g, uint32_t slot, step_op_t op, int64_t ms, gather_step_t *ret)
 {
     entry_t *e = &g->entries[slot];
     e->told_done = e->done;
     e->told_bad = e->bad;
-    *ret = (gather_step_t){.slot = slot,
-                           .lease = e->lease,
-                           .source = e->source,
-                           .id = e->id,
-                           .token = e->token,
-                           .done = e->done,
-                           .bad = e->bad,
-                           .op = op,
-                           .ms = ms,
-                           .final = e->state == ENTRY_ENDED};
-    if (e->bad != 0 && e->text != NULL)
-        ret->text = (text_t){(const char *)e->text, e->text_len};
+    *ret = gather_entry_step(e, slot, op, ms);
+    ret->final = e->state == ENTRY_ENDED;
     gather_tries_hand_out(g, e, ret);
 }
 
@@ -178,6 +191,7 @@ size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t 
         else
             extend_step(g, s->extends.first, now_ms, &ret[n++]);
     }
+    n += gather_notes_hand_out(g, source, now_ms, ret + n, max - n);
     while (n < max && s->finals.count > 0)
         final_step(g, fifo_pop(&s->finals, &g->report_links), now_ms, &ret[n++]);
     while (n < max && report_is_due(g, s, now_ms))
@@ -190,7 +204,7 @@ int64_t gather_steps_ms(const gather_t *g, uint32_t source)
     assert(source < SOURCES_MAX);
     const source_t *s = &g->sources[source];
     int64_t next_ms = INT64_MAX;
-    if (s->finals.count > 0)
+    if (s->finals.count > 0 || s->notes.count > 0)
         return INT64_MIN;
     if (s->reports.count > 0)
         next_ms = g->entries[s->reports.first].report_ms;
@@ -225,6 +239,7 @@ static void lose(gather_t *g, uint32_t slot)
 {
     entry_t *e = &g->entries[slot];
     gather_table_unlist(g, slot);
+    gather_notes_lost(g, slot);
     gather_table_stop_idle(g, slot, e->legs);
     e->lost = true;
     gather_entry_review(g, slot);
@@ -239,7 +254,7 @@ bool gather_settled(gather_t *g, uint32_t slot, uint32_t lease, bool final, step
         return false; /* something was done since: it is told before the message goes */
     if (final)
         gather_table_leave(g, slot);
-    else if (code != STEP_KEPT && e->state == ENTRY_OPEN && !e->lost)
+    else if (code != STEP_KEPT && code != STEP_GRANTED && e->state == ENTRY_OPEN && !e->lost)
         lose(g, slot);
     return e->state != ENTRY_OPEN && e->state != ENTRY_ENDED;
 }

@@ -124,7 +124,7 @@ static gather_taken_t tell_of_one_gone(gather_t *g, const stray_t *s)
     return TAKEN_OK;
 }
 
-static gather_taken_t tell(gather_t *g, const stray_t *s, int64_t now_ms)
+static gather_taken_t tell(gather_t *g, const stray_t *s, text_t text, int64_t now_ms)
 {
     uint32_t slot = gather_table_find(g, s->id);
     if (slot == INDEX_NONE)
@@ -134,7 +134,7 @@ static gather_taken_t tell(gather_t *g, const stray_t *s, int64_t now_ms)
     if ((e->legs & ~e->done & 1u << leg) == 0)
         return TAKEN_LATE;
     if (e->state == ENTRY_OPEN) {
-        gather_leg_done(g, slot * LEGS_MAX + leg, &s->of, now_ms);
+        gather_leg_done(g, slot * LEGS_MAX + leg, &s->of, text, now_ms);
         return TAKEN_OK;
     }
     e->done |= (uint8_t)(1u << leg);
@@ -144,13 +144,13 @@ static gather_taken_t tell(gather_t *g, const stray_t *s, int64_t now_ms)
     return TAKEN_OK;
 }
 
-gather_taken_t gather_stray_ok(gather_t *g, uint32_t stray, int64_t now_ms, message_id_t *ret_id)
+gather_taken_t gather_stray_ok(gather_t *g, uint32_t stray, text_t text, int64_t now_ms, message_id_t *ret_id)
 {
     const stray_t s = g->strays[stray];
     gather_stray_remove(g, stray);
     if (s.id.seq == 0)
         return TAKEN_LATE;
-    gather_taken_t taken = tell(g, &s, now_ms);
+    gather_taken_t taken = tell(g, &s, text, now_ms);
     if (taken == TAKEN_OK && ret_id != NULL)
         *ret_id = s.id;
     return taken;

@@ -18,7 +18,7 @@ static int grow_to(gather_t *g, uint32_t capacity)
         return -ENOMEM;
     g->tasks = tasks;
     if (links_grow(&g->extend_links, capacity) != 0 || links_grow(&g->report_links, capacity) != 0 ||
-        links_grow(&g->task_links, capacity * LEGS_MAX) != 0 ||
+        links_grow(&g->note_links, capacity) != 0 || links_grow(&g->task_links, capacity * LEGS_MAX) != 0 ||
         heap_grow(&g->backoffs, capacity * LEGS_MAX) != 0)
         return -ENOMEM;
     uint32_t added = capacity - g->capacity;
@@ -58,6 +58,7 @@ gather_t *gather_new(const gather_limits_t *limits)
         fifo_init(&g->sources[i].extends);
         fifo_init(&g->sources[i].reports);
         fifo_init(&g->sources[i].finals);
+        fifo_init(&g->sources[i].notes);
     }
     for (uint32_t i = 0; i < LEGS_MAX; i++) {
         for (uint32_t class = 0; class < CLASSES; class ++)
@@ -70,8 +71,10 @@ gather_t *gather_new(const gather_limits_t *limits)
     }
     fifo_init(&g->strays_spare);
     fifo_init(&g->lost_strays);
+    fifo_init(&g->answering);
     if (g->whos == NULL || index_init(&g->index, SLOTS_FIRST) != 0 || links_init(&g->extend_links, 1) != 0 ||
         links_init(&g->report_links, 1) != 0 || links_init(&g->task_links, 1) != 0 ||
+        links_init(&g->note_links, 1) != 0 || links_init(&g->answer_links, ROSTER_MAX) != 0 ||
         links_init(&g->stray_links, 1) != 0 || index_init(&g->strays_index, 1) != 0 ||
         heap_init(&g->backoffs, 1) != 0 || grow(g) != 0)
         gather_destroy(&g);
@@ -87,6 +90,8 @@ void gather_destroy(gather_t **ref)
     links_done(&g->report_links);
     links_done(&g->task_links);
     links_done(&g->stray_links);
+    links_done(&g->note_links);
+    links_done(&g->answer_links);
     index_done(&g->strays_index);
     free(g->strays);
     heap_done(&g->backoffs);
@@ -186,6 +191,7 @@ void gather_table_unlist(gather_t *g, uint32_t slot)
         fifo_remove(&s->extends, &g->extend_links, slot);
     if (links_in(&g->report_links, slot))
         fifo_remove(e->state == ENTRY_ENDED ? &s->finals : &s->reports, &g->report_links, slot);
+    e->held_up = false;
 }
 
 void gather_table_leave(gather_t *g, uint32_t slot)
@@ -201,6 +207,7 @@ void gather_table_leave(gather_t *g, uint32_t slot)
         slab_put(&g->slab, e->text, e->text_len);
     e->text = NULL;
     gather_tries_drop(g, e);
+    gather_notes_drop(g, slot);
     gather_table_state(g, e, ENTRY_SPENT);
     if (e->running == 0)
         slot_free(g, slot);
@@ -263,6 +270,7 @@ void gather_task_run(gather_t *g, uint32_t n, uint32_t worker, int64_t now_ms)
     t->since_ms = now_ms;
     t->try_no = (uint8_t)(t->failures + 1);
     t->given = true;
+    t->barred = false;
     t->giving++;
     if (class_of(t) != CLASS_NORMAL) {
         h->suspects++;

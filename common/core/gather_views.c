@@ -64,6 +64,9 @@ void gather_gauges(const gather_t *g, gather_gauges_t *ret)
                               .reporting = g->states[ENTRY_ENDED],
                               .late = g->late,
                               .extended = g->extended,
+                              .notes = g->notes,
+                              .granted = g->granted,
+                              .refused = g->refused,
                               .strays = g->strays_index.count - g->lost_strays.count};
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
         gauges.waiting[leg] = gather_waiting(g, leg);

@@ -72,6 +72,7 @@ uint32_t gather_worker_joined(gather_t *g, uint32_t worker, const char *label, c
     holder_t *h = &g->workers[worker];
     uint32_t count = 0;
     assert(h->running.count == 0 && h->strays.count == 0);
+    gather_answers_drop(g, worker);
     h->given = h->started = 0;
     h->who = gather_who_joined(g, label);
     const giving_t of = {h->who, now_ms};
@@ -167,5 +168,6 @@ uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool lost, int64_t now
         bool costs_try = at_work && (!suspects_only || class_of(t) != CLASS_NORMAL);
         gather_take_back(g, h->running.last, at_work, costs_try, now_ms);
     }
+    gather_answers_drop(g, worker);
     return count;
 }
