@@ -5,6 +5,24 @@
 
 #include "common/core/gather_internal.h"
 
+static inline void check_notes(const gather_t *g, uint32_t slot)
+{
+    const entry_t *e = &g->entries[slot];
+    uint32_t legs = 0;
+    bool can_be_told = false;
+    for (const gather_note_t *note = e->notes; note != NULL; note = note->next) {
+        assert_false(legs >> note->leg & 1);
+        legs |= 1u << note->leg;
+        assert_true(note->len <= note->room);
+        assert_false(e->lost && (note->untold || note->asks));
+        can_be_told |= note->untold && note->told_no == 0;
+    }
+    assert_int_equal(links_in(&g->note_links, slot), can_be_told);
+    assert_true(!e->held_up || (e->state == ENTRY_ENDED && gather_notes_untold(e)));
+    if (e->state == ENTRY_FREE || e->state == ENTRY_SPENT)
+        assert_null(e->notes);
+}
+
 static inline void check_entry(const gather_t *g, uint32_t slot)
 {
     const entry_t *e = &g->entries[slot];
@@ -93,6 +111,7 @@ static inline void check_tables(const gather_t *g)
     uint32_t held = 0, states[ENTRY_STATES] = {0};
     for (uint32_t slot = 0; slot < g->capacity; slot++) {
         check_entry(g, slot);
+        check_notes(g, slot);
         states[g->entries[slot].state]++;
     }
     assert_memory_equal(states, g->states, sizeof states);

@@ -368,6 +368,15 @@ static void test_one_on_its_way_and_one_that_waits(void **state)
     settle(g, &s, STEP_GRANTED);
     no_answer(g);
     no_step(g, 16);
+    /* Of two requests the second gets an answer, and that of its own note. */
+    assert_true(note(g, 3, &task, GRANT_MS, "fourth", 17));
+    s = note_step(g, 17, "fourth");
+    assert_true(note(g, 3, &task, GRANT_MS, "fifth", 18));
+    settle(g, &s, STEP_GRANTED);
+    no_answer(g);
+    s = note_step(g, 19, "fifth");
+    settle(g, &s, STEP_GRANTED);
+    expect_answer(g, 3, &task, true);
 }
 
 static void test_legs_have_notes_of_their_own(void **state)

@@ -1,8 +1,9 @@
 /* The gather among workers and publishers that do anything in any order: messages are redelivered while held,
  * workers die, leave, come back with what they had and answer late or not at all, answers to steps are late.
  * After every move the tables must be sound and every worker's credit right; a leg counts as done only when a
- * worker has said so, and is tried no more often than allowed, however often it is delivered. In the end,
- * when the faults stop, everything must be over. */
+ * worker has said so, and is tried no more often than allowed, however often it is delivered. Workers record
+ * notes, and so do those of other consumers: none may hide one that it does not know, and a grant speaks of
+ * what the publisher has. In the end, when the faults stop, everything must be over. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,10 @@ enum {
     MOVES = 4000,
     HELD = 24,
     TRIES = 6,
-    LIMIT_MS = 3000
+    LIMIT_MS = 3000,
+    NOTES_MAX = 1 << 16,
+    NOTE_PADDING = 60, /* at most */
+    GRANT_MS = 2000
 };
 
 typedef struct {
@@ -35,6 +39,8 @@ typedef struct {
     uint8_t open;            /* as the publisher knows */
     uint8_t worked;          /* legs that a worker has said OK to */
     uint8_t tries[LEGS_MAX]; /* as the publisher has counted those that it was told */
+    uint32_t notes[LEGS];    /* recorded last; 0: nothing */
+    int64_t granted_ms;      /* its lease does not run out before */
     bool over;
     uint32_t source;
 } model_t;
@@ -42,8 +48,18 @@ typedef struct {
 typedef struct {
     gather_task_t task;
     uint32_t worker;
-    bool current; /* the gather counts it as the worker's */
+    bool current;   /* the gather counts it as the worker's */
+    uint32_t knows; /* the note that it came with */
+    uint32_t asks;  /* its note that waits for a grant */
+    int64_t until_ms;
 } given_t;
+
+/* Where a note comes from. */
+typedef struct {
+    uint64_t ref;   /* 0: from another consumer */
+    uint32_t knows; /* the note that its task came with */
+    bool empty;
+} origin_t;
 
 typedef struct {
     gather_t *g;
@@ -55,8 +71,12 @@ typedef struct {
     uint32_t given_count;
     gather_step_t steps[STEPS_KEPT];
     uint8_t told[STEPS_KEPT][LEGS_MAX]; /* by each: the highest number of a try that failed */
+    origin_t origins[NOTES_MAX];        /* of notes, by number */
+    uint32_t notes_count;
+    uint8_t bytes[LEGS][NOTE_PADDING + 4]; /* of a delivery */
     uint32_t steps_first, steps_end;
     bool calm; /* no more faults */
+    uint64_t grants;
 } world_t;
 
 static uint32_t draw(world_t *w, uint32_t n)
@@ -75,6 +95,51 @@ static void check(const world_t *w)
         check_worker(w->g, worker, current[worker], w->now_ms);
 }
 
+/* --- notes --- */
+
+static uint32_t write_note(uint32_t no, uint8_t *bytes)
+{
+    memset(bytes, 0, NOTE_PADDING + 4);
+    memcpy(bytes, &no, sizeof no);
+    return 4 + no * 7 % NOTE_PADDING;
+}
+
+static uint32_t read_note(const void *bytes, uint32_t len)
+{
+    uint32_t no = 0;
+    if (len > 0)
+        memcpy(&no, bytes, sizeof no);
+    return no;
+}
+
+static uint32_t new_note(world_t *w, origin_t origin)
+{
+    assert_true(++w->notes_count < NOTES_MAX);
+    w->origins[w->notes_count] = origin;
+    return w->notes_count;
+}
+
+/* An empty one has its number from who has recorded it. */
+static uint32_t number_of(const world_t *w, const gather_note_t *note)
+{
+    if (note == NULL || note->len > 0)
+        return note != NULL ? read_note(note->bytes, note->len) : 0;
+    for (uint32_t no = w->notes_count; no > 0; no--)
+        if (w->origins[no].empty && w->origins[no].ref == note->ref)
+            return no;
+    fail_msg("a note that nobody has recorded");
+    return 0;
+}
+
+/* Whether those who have recorded this one have seen the other: it came with their task, or is their own, or
+ * those whose note they were given have. */
+static bool has_seen(const world_t *w, uint32_t no, uint32_t other)
+{
+    while (no != 0 && no != other && (w->origins[no].ref == 0 || w->origins[no].ref != w->origins[other].ref))
+        no = w->origins[no].knows;
+    return no != 0;
+}
+
 /* --- the publishers --- */
 
 static void fill(world_t *w, model_t *m)
@@ -88,13 +153,33 @@ static model_t *find(world_t *w, message_id_t id)
     return m->seq == id.seq ? m : NULL;
 }
 
+/* Another consumer may have had it since. */
+static uint32_t bring_notes(world_t *w, model_t *m, note_t *ret)
+{
+    uint32_t n = 0;
+    for (uint32_t leg = 0; leg < LEGS; leg++) {
+        if ((m->open >> leg & 1) == 0)
+            continue;
+        if (!w->calm && !m->out && draw(w, 6) == 0)
+            m->notes[leg] = new_note(w, (origin_t){.knows = m->notes[leg]});
+        if (m->notes[leg] == 0)
+            continue;
+        uint32_t len = write_note(m->notes[leg], w->bytes[n]);
+        ret[n] = (note_t){.bit = (uint8_t)leg, .bytes = w->bytes[n], .len = len};
+        n++;
+    }
+    return n;
+}
+
 static void deliver(world_t *w)
 {
     model_t *m = &w->messages[draw(w, MESSAGES)];
     if (m->over && !w->calm)
         fill(w, m);
-    if (m->over || (m->out && (w->calm || draw(w, 20) != 0)))
+    if (m->over || (m->out && (w->calm || draw(w, 20) != 0 || w->now_ms < m->granted_ms)))
         return;
+    note_t notes[LEGS];
+    uint32_t notes_count = bring_notes(w, m, notes);
     if (!w->calm && draw(w, 8) == 0)
         m->source = draw(w, SOURCES);
     gather_message_t message = {.source = m->source,
@@ -102,7 +187,9 @@ static void deliver(world_t *w)
                                 .token = ++w->token,
                                 .legs = m->open,
                                 .body = "0123456789",
-                                .body_len = draw(w, 11)};
+                                .body_len = draw(w, 11),
+                                .notes = notes,
+                                .notes_count = notes_count};
     memcpy(message.tries, m->tries, sizeof message.tries);
     int error = gather_deliver(w->g, &message, w->now_ms);
     assert_true(error == 0 || error == 1 || error == -ENOSPC);
@@ -110,6 +197,19 @@ static void deliver(world_t *w)
         m->out = true;
         m->token = w->token;
     }
+}
+
+/* note_t.len is the note's number here, as its bytes are gone. */
+static step_code_t record(const world_t *w, model_t *m, const gather_step_t *s)
+{
+    uint32_t no = s->note.len, *at = &m->notes[s->note.bit];
+    if ((m->open & ~s->bad & 1u << s->note.bit) == 0)
+        return STEP_KEPT;
+    assert_true(*at == 0 || has_seen(w, no, *at));
+    *at = w->origins[no].empty ? 0 : no;
+    if (s->ms > 0 && w->now_ms + s->ms > m->granted_ms)
+        m->granted_ms = w->now_ms + s->ms;
+    return STEP_GRANTED;
 }
 
 static step_code_t settle(world_t *w, const gather_step_t *s, const uint8_t *told)
@@ -138,7 +238,15 @@ static step_code_t settle(world_t *w, const gather_step_t *s, const uint8_t *tol
         m->out = false;
         return STEP_RETURNED;
     }
-    return STEP_KEPT;
+    return s->op == OP_NOTE ? record(w, m, s) : STEP_KEPT;
+}
+
+static void answer_step(world_t *w, const gather_step_t *s, step_code_t code)
+{
+    if (s->op == OP_NOTE)
+        gather_note_settled(w->g, s->slot, s->lease, s->note_no, code);
+    else
+        gather_settled(w->g, s->slot, s->lease, s->final, code);
 }
 
 static void answer_steps(world_t *w)
@@ -148,13 +256,13 @@ static void answer_steps(world_t *w)
         const gather_step_t step = w->steps[w->steps_first++ % STEPS_KEPT], *s = &step;
         step_code_t code = settle(w, s, told);
         if (w->calm || draw(w, 10) != 0)
-            gather_settled(w->g, s->slot, s->lease, s->final, code);
+            answer_step(w, s, code);
         else { /* the answer is lost: the step is sent again */
             memmove(w->told[w->steps_end % STEPS_KEPT], told, LEGS_MAX);
             w->steps[w->steps_end++ % STEPS_KEPT] = step;
         }
         if (!w->calm && draw(w, 10) == 0) /* sent twice, answered twice */
-            gather_settled(w->g, s->slot, s->lease, s->final, settle(w, s, told));
+            answer_step(w, s, settle(w, s, told));
         model_t *m = find(w, s->id);
         if (s->final && code == STEP_KEPT && m != NULL)
             m->out = false;
@@ -177,6 +285,14 @@ static void take_tries(world_t *w, const gather_step_t *s)
     }
 }
 
+/* The number of the note that the step has. */
+static uint32_t told_note(const world_t *w, const gather_step_t *s)
+{
+    const gather_note_t *note = gather_note_of(&w->g->entries[s->slot], s->note.bit);
+    assert_true(note->told_no == s->note_no);
+    return number_of(w, note);
+}
+
 static void take_steps(world_t *w)
 {
     uint32_t source = draw(w, SOURCES);
@@ -186,6 +302,9 @@ static void take_steps(world_t *w)
     size_t n = gather_steps(w->g, source, w->now_ms, steps, max);
     for (size_t i = 0; i < n; i++) {
         take_tries(w, &steps[i]);
+        steps[i].note.len = steps[i].note_no; /* which it is */
+        if (steps[i].op == OP_NOTE)
+            steps[i].note.len = told_note(w, &steps[i]);
         w->steps[w->steps_end++ % STEPS_KEPT] = steps[i];
     }
     if (n == 0 && max > 0)
@@ -196,7 +315,7 @@ static void take_steps(world_t *w)
 static void expire(world_t *w)
 {
     model_t *m = &w->messages[draw(w, MESSAGES)];
-    if (draw(w, w->calm ? 4 : 50) == 0)
+    if (draw(w, w->calm ? 4 : 50) == 0 && w->now_ms >= m->granted_ms)
         m->out = false;
 }
 
@@ -223,6 +342,11 @@ static void give(world_t *w)
     }
     given->worker = worker;
     given->current = true;
+    given->asks = 0;
+    const entry_t *e = &w->g->entries[gather_ref_number(given->task.record.ref) / LEGS_MAX];
+    given->knows = number_of(w, gather_note_of(e, leg));
+    assert_true(given->task.record.note_len == 0 ||
+                given->knows == read_note(given->task.record.note, given->task.record.note_len));
     w->given_count++;
     if (!w->calm && draw(w, 30) == 0) {
         gather_ungive(w->g, given->task.record.ref);
@@ -268,6 +392,57 @@ static void result(world_t *w)
         forget(w, i);
 }
 
+/* One that has the task or had it records something, or that it is void. */
+static void take_note(world_t *w)
+{
+    uint8_t bytes[NOTE_PADDING + 4];
+    if (w->given_count == 0 || w->calm)
+        return;
+    given_t *given = &w->given[draw(w, w->given_count)];
+    const origin_t origin = {.ref = given->task.record.ref, .knows = given->knows, .empty = draw(w, 3) == 0};
+    const uint32_t no = new_note(w, origin);
+    note_record_t r = {.ref = given->task.record.ref,
+                       .try_no = given->task.record.try_no,
+                       .grant_ms = origin.empty || draw(w, 3) == 0 ? 0 : GRANT_MS,
+                       .bytes = bytes,
+                       .len = origin.empty ? 0 : write_note(no, bytes)};
+    if (!gather_note(w->g, given->worker, &r, w->now_ms)) {
+        w->notes_count--;
+        return;
+    }
+    assert_true(given->current);
+    given->asks = r.grant_ms > 0 ? no : 0;
+    given->until_ms = w->now_ms + r.grant_ms;
+}
+
+static void take_grant(world_t *w, uint32_t worker, const grant_record_t *a)
+{
+    for (uint32_t i = 0; i < w->given_count; i++) {
+        given_t *given = &w->given[i];
+        if (given->worker != worker || given->task.record.ref != a->ref ||
+            given->task.record.try_no != a->try_no)
+            continue;
+        assert_true(!a->granted || (given->current && given->asks != 0));
+        const model_t *m = find(w, given->task.record.id);
+        if (a->granted && w->now_ms < given->until_ms)
+            assert_true(m != NULL && !m->over && m->notes[given->task.leg] == given->asks);
+        w->grants += a->granted;
+        given->asks = 0;
+        return;
+    }
+    assert_false(a->granted);
+}
+
+static void take_grants(world_t *w)
+{
+    grant_record_t answers[4];
+    uint32_t worker;
+    size_t n;
+    while ((n = gather_answers(w->g, &worker, answers, 4)) > 0)
+        for (size_t i = 0; i < n; i++)
+            take_grant(w, worker, &answers[i]);
+}
+
 /* Which of its tasks the worker says that it has: each try of some messages. */
 static size_t choose_held(world_t *w, uint32_t worker, uint64_t *refs)
 {
@@ -307,7 +482,11 @@ static void lose_worker(world_t *w)
 
 static void move(world_t *w)
 {
-    switch (draw(w, 16)) {
+    switch (draw(w, 18)) {
+    case 16:
+    case 17:
+        take_note(w);
+        break;
     case 0:
     case 1:
         deliver(w);
@@ -348,6 +527,8 @@ static void move(world_t *w)
             gather_source_gone(w->g, draw(w, SOURCES));
         break;
     }
+    /* What it was answered is for the tasks that it has then. */
+    take_grants(w);
     check(w);
 }
 
@@ -386,6 +567,7 @@ static void run(uint64_t seed)
     for (uint32_t i = 0; i < 100 * MOVES && !all_over(&w); i++)
         move(&w);
     assert_true(all_over(&w));
+    assert_true(w.grants > 0);
     gather_steps(w.g, 0, w.now_ms, NULL, 0); /* what was told last is let go */
     assert_int_equal(w.g->slab.bytes_used, 0);
     gather_destroy(&w.g);
@@ -432,6 +614,7 @@ static void test_a_drain_ends(void **state)
             else
                 answer_steps(&w);
             w.now_ms += 10;
+            take_grants(&w);
             check(&w);
             gather_gauges(w.g, &gauges);
             for (uint32_t leg = 0; leg < LEGS; leg++)
