@@ -29,6 +29,8 @@ struct downstream {
     buffer_t frame;
     uint32_t held_back; /* workers with hold_ms */
     result_record_t *results;
+    note_record_t *notes;
+    grant_record_t *grants;
     uint64_t *refs;  /* that a worker holds, or that a frame has */
     uint32_t *quota; /* by worker: to be given in this turn */
     uint32_t *aside; /* workers that may not have what waits now */
@@ -161,12 +163,9 @@ static void say_seen(downstream_t *d, uint32_t n)
 }
 
 /* What of another leg's tasks a worker speaks, it made up. */
-static bool all_of_its_leg(const downstream_t *d, uint32_t n, uint32_t count)
+static bool is_of_its_leg(const downstream_t *d, uint32_t n, uint64_t ref)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (gather_ref_leg(d->results[i].ref) != roster_leg(d->options.roster, n))
-            return false;
-    return true;
+    return gather_ref_leg(ref) == roster_leg(d->options.roster, n);
 }
 
 static int take_results(downstream_t *d, uint32_t n, const frame_t *frame)
@@ -177,8 +176,9 @@ static int take_results(downstream_t *d, uint32_t n, const frame_t *frame)
     int count = decode_results(frame->data, frame->len, &no, d->results);
     if (count < 0)
         return count;
-    if (!all_of_its_leg(d, n, (uint32_t)count))
-        return -EPROTO;
+    for (int i = 0; i < count; i++)
+        if (!is_of_its_leg(d, n, d->results[i].ref))
+            return -EPROTO;
     if (w->seen != 0 && no > w->seen + 1) {
         /* The ones before were lost: it sends them again after its HELLO. */
         say(d, n, encode_who);
@@ -196,6 +196,17 @@ static int take_results(downstream_t *d, uint32_t n, const frame_t *frame)
     /* TASKS and PING tell what was seen; one that gets no more tasks is on its way out and waits for it. */
     if (w->window == 0 || no < w->seen)
         say_seen(d, n);
+    return count;
+}
+
+static int take_notes(downstream_t *d, uint32_t n, const frame_t *frame)
+{
+    int count = decode_notes(frame->data, frame->len, d->notes);
+    for (int i = 0; i < count; i++)
+        if (!is_of_its_leg(d, n, d->notes[i].ref))
+            return -EPROTO;
+    for (int i = 0; i < count; i++)
+        gather_note(d->options.gather, n, &d->notes[i], d->options.loop->now_ms);
     return count;
 }
 
@@ -226,6 +237,8 @@ static int on_frame(void *arg, uint32_t n, int command, const frame_t *frame)
     switch (command) {
     case CMD_RESULTS:
         return take_results(d, n, frame);
+    case CMD_NOTES:
+        return take_notes(d, n, frame);
     case CMD_WINDOW:
         return take_window(d, n, frame);
     case CMD_PING:
@@ -238,6 +251,24 @@ static int on_frame(void *arg, uint32_t n, int command, const frame_t *frame)
 void downstream_receive(downstream_t *d)
 {
     server_receive(d->server, RECORDS_A_TURN);
+}
+
+/* --- grants --- */
+
+/* Where the pipe is full, or the worker is gone, they are lost: who gets none in time takes his note back. */
+static void send_grants(downstream_t *d)
+{
+    uint32_t n;
+    size_t count;
+    while ((count = gather_answers(d->options.gather, &n, d->grants, RECORDS_MAX)) > 0) {
+        batch_t batch;
+        buffer_clear(&d->frame);
+        grants_begin(&batch, &d->frame);
+        for (size_t i = 0; i < count; i++)
+            grants_add(&batch, &d->grants[i]);
+        batch_end(&batch);
+        server_send(d->server, n, &d->frame);
+    }
 }
 
 /* --- tasks --- */
@@ -332,6 +363,7 @@ static void give_round(downstream_t *d, uint32_t leg, bool picky)
 
 void downstream_flush(downstream_t *d)
 {
+    send_grants(d);
     for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
         if (gather_waiting(d->options.gather, leg) > 0)
             give_round(d, leg, true);
@@ -395,6 +427,8 @@ int downstream_open(downstream_t **ret, const downstream_options_t *o, char *why
     d->options = *o;
     buffer_init(&d->frame);
     d->results = calloc(RECORDS_MAX, sizeof *d->results);
+    d->notes = calloc(RECORDS_MAX, sizeof *d->notes);
+    d->grants = calloc(RECORDS_MAX, sizeof *d->grants);
     d->refs = calloc(HELD_MAX, sizeof *d->refs);
     d->quota = calloc(ROSTER_MAX, sizeof *d->quota);
     d->aside = calloc(ROSTER_MAX, sizeof *d->aside);
@@ -406,7 +440,8 @@ int downstream_open(downstream_t **ret, const downstream_options_t *o, char *why
                                 .welcome = {.session = clock_random_id()}};
     server_events_t events = {
         .arg = d, .hello = on_hello, .gone = on_gone, .frame = on_frame, .seen = on_seen};
-    bool memory = d->results != NULL && d->refs != NULL && d->quota != NULL && d->aside != NULL;
+    bool memory = d->results != NULL && d->notes != NULL && d->grants != NULL && d->refs != NULL &&
+                  d->quota != NULL && d->aside != NULL;
     int error = memory ? 0 : -ENOMEM;
     if (error == 0)
         error = server_open(&d->server, &options, &events, o->loop, why);
@@ -431,6 +466,8 @@ void downstream_close(downstream_t **ref, int linger_ms)
     server_close(&d->server, linger_ms);
     buffer_done(&d->frame);
     free(d->results);
+    free(d->notes);
+    free(d->grants);
     free(d->refs);
     free(d->quota);
     free(d->aside);

@@ -1,7 +1,8 @@
 /* The consumer's workers: sessions with them, the tasks they are given, the results that come back.
  *
- * Each turn: downstream_receive() puts results into the gather; downstream_flush() gives out what waits: it
- * first decides how much each worker gets, then fills each worker's frames one after the other. */
+ * Each turn: downstream_receive() puts results and notes into the gather; downstream_flush() gives out what
+ * waits: it first decides how much each worker gets, then fills each worker's frames one after the other; and
+ * tells those who have asked for a grant. */
 #ifndef MANDRILL_CONSUMER_DOWNSTREAM_H
 #define MANDRILL_CONSUMER_DOWNSTREAM_H
 

@@ -16,6 +16,7 @@ enum {
 
 typedef struct {
     uint32_t slot, lease; /* of the gather */
+    uint32_t note_no;     /* 0: it has none */
     bool final;
 } kept_step_t;
 

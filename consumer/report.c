@@ -91,6 +91,9 @@ void report_status(const consumer_t *c, metrics_t *m)
     metrics_int(m, (int64_t)up.released, "released");
     metrics_int(m, (int64_t)gauges.extended, "extended");
     metrics_int(m, (int64_t)gauges.late, "late");
+    metrics_int(m, (int64_t)gauges.notes, "notes.recorded");
+    metrics_int(m, (int64_t)gauges.granted, "notes.granted");
+    metrics_int(m, (int64_t)gauges.refused, "notes.refused");
     refused_rows(c, &up, m);
     metrics_real(m, rate_per_s(&c->consumed_rate), "rate.consumed");
     metrics_real(m, rate_per_s(&c->acked_rate), "rate.acked");

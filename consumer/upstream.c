@@ -201,11 +201,30 @@ static void map_tries(const publisher_t *p, const delivery_record_t *d, gather_m
             ret->tries[leg] = d->tries[p->bits[leg]];
 }
 
+/* What is of a leg that the message is not delivered for does not matter. */
+static void map_notes(const publisher_t *p, const delivery_record_t *d, note_t notes[static LEGS_MAX],
+                      gather_message_t *ret)
+{
+    reader_t r;
+    note_t note;
+    reader_init(&r, d->notes, d->notes_len);
+    ret->notes = notes;
+    while (note_read(&r, &note)) {
+        for (uint32_t leg = 0; leg < LEGS_MAX; leg++) {
+            if ((ret->legs >> leg & 1) == 0 || p->bits[leg] != note.bit)
+                continue;
+            notes[ret->notes_count] = note;
+            notes[ret->notes_count++].bit = (uint8_t)leg;
+        }
+    }
+}
+
 static int take_deliver(upstream_t *u, uint32_t n, const frame_t *frame)
 {
     publisher_t *p = &u->publishers[n];
     int count = decode_deliver(frame->data, frame->len, u->deliveries);
     for (int i = 0; i < count; i++) {
+        note_t notes[LEGS_MAX];
         const delivery_record_t *d = &u->deliveries[i];
         gather_message_t m = {.source = n,
                               .id = d->id,
@@ -214,6 +233,8 @@ static int take_deliver(upstream_t *u, uint32_t n, const frame_t *frame)
                               .body = d->body,
                               .body_len = d->body_len};
         map_tries(p, d, &m);
+        if (d->notes_count > 0)
+            map_notes(p, d, notes, &m);
         bool all_numbered = p->to_theirs[m.legs] == d->legs;
         int taken = all_numbered ? gather_deliver(u->options.gather, &m, u->options.loop->now_ms) : -ENOTSUP;
         if (taken < 0) {
@@ -234,7 +255,10 @@ static void take_code(upstream_t *u, const kept_step_t *s, step_code_t code)
     gather_view_t view;
     if (u->options.log_messages && s->final && gather_view(u->options.gather, s->slot, s->lease, &view))
         say_settled(&view, code);
-    if (!gather_settled(u->options.gather, s->slot, s->lease, s->final, code))
+    const bool left = s->note_no != 0
+                          ? gather_note_settled(u->options.gather, s->slot, s->lease, s->note_no, code)
+                          : gather_settled(u->options.gather, s->slot, s->lease, s->final, code);
+    if (!left)
         return;
     u->counts.acked += code == STEP_DONE;
     u->counts.dead += code == STEP_DEAD;
@@ -323,12 +347,15 @@ static int take_steps(upstream_t *u, uint32_t n)
                            .bad = p->to_theirs[s->bad],
                            .op = s->op,
                            .ms = s->ms,
-                           .text = s->text};
+                           .text = s->text,
+                           .note = s->note};
+            if (s->op == OP_NOTE)
+                step.note.bit = p->bits[s->note.bit];
             int error = s->tries_count > 0 ? write_tries(u, p, s, &step) : 0;
             if (s->op == OP_EXTEND && u->options.log_messages)
                 say_extended(s->id, s->ms);
             if (error == 0)
-                error = kept_add(&p->kept, &step, (kept_step_t){s->slot, s->lease, s->final});
+                error = kept_add(&p->kept, &step, (kept_step_t){s->slot, s->lease, s->note_no, s->final});
             if (error != 0)
                 return error;
         }

@@ -152,7 +152,7 @@ static void remember_task(gather_t *g, uint32_t n)
 uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool lost, int64_t now_ms)
 {
     assert(worker < ROSTER_MAX);
-    const holder_t *h = &g->workers[worker];
+    holder_t *h = &g->workers[worker];
     uint32_t count = h->strays.count + h->running.count;
     bool suspects_only = lost && suspect_has_started(g, h);
     if (lost)
@@ -169,5 +169,6 @@ uint32_t gather_worker_gone(gather_t *g, uint32_t worker, bool lost, int64_t now
         gather_take_back(g, h->running.last, at_work, costs_try, now_ms);
     }
     gather_answers_drop(g, worker);
+    h->who = 0;
     return count;
 }

@@ -313,19 +313,34 @@ static void test_a_leg_that_is_done_meanwhile(void **state)
 static void test_a_worker_that_is_gone_is_not_answered(void **state)
 {
     gather_t *g = *state;
-    gather_worker_joined(g, 3, "first", NULL, 0, 0);
-    deliver(g, 1, 7, BOTH, 0);
-    gather_task_t task = give(g, RESTART, 3);
-    assert_true(note(g, 3, &task, GRANT_MS, "intent", 10));
-    gather_step_t s = note_step(g, 10, "intent");
-    assert_false(note(g, 3, &(gather_task_t){.record = {.ref = 1, .try_no = 1}}, GRANT_MS, "", 10));
-    gather_worker_gone(g, 3, true, 20);
+    gather_task_t tasks[2];
+    gather_step_t steps[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        gather_worker_joined(g, 3 + i, "first", NULL, 0, 0);
+        deliver(g, 1 + i, 7 + i, BOTH, 0);
+        tasks[i] = give(g, RESTART, 3 + i);
+        assert_true(note(g, 3 + i, &tasks[i], GRANT_MS, "intent", 10));
+    }
+    assert_int_equal(gather_steps(g, 0, 10, steps, 2), 2);
+    /* The one has an answer that he has not got, the other none. */
+    settle(g, &steps[0], STEP_GRANTED);
+    for (uint32_t i = 0; i < 2; i++)
+        gather_worker_gone(g, 3 + i, true, 20);
     no_answer(g);
-    gather_worker_joined(g, 3, "second", NULL, 0, 30);
+    settle(g, &steps[1], STEP_GRANTED);
+    no_answer(g);
+    for (uint32_t i = 0; i < 2; i++) {
+        gather_worker_joined(g, 3 + i, "second", NULL, 0, 30);
+        tasks[i] = give(g, RESTART, 3 + i);
+        expect_given(&tasks[i], "intent");
+    }
+    /* Nor is who has the number of one that is gone: a request is of a session. */
+    assert_true(note(g, 3, &tasks[0], GRANT_MS, "intent", 40));
+    gather_worker_gone(g, 3, false, 40);
+    gather_worker_joined(g, 3, "third", NULL, 0, 40);
+    gather_step_t s = note_step(g, 40, "intent");
     settle(g, &s, STEP_GRANTED);
     no_answer(g);
-    task = give(g, RESTART, 3);
-    expect_given(&task, "intent");
 }
 
 static void test_answers_are_taken_worker_by_worker(void **state)
