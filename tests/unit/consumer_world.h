@@ -27,7 +27,8 @@ enum {
     STEPS_MAX = 8192,
     TASKS_MAX = 8192,
     TEXT_MAX = 8192,
-    TOLD_MAX = 32
+    TOLD_MAX = 32,
+    GRANTS_MAX = 8
 };
 
 /* A try as it was told. */
@@ -50,11 +51,14 @@ typedef struct {
     uint32_t told_count;
     uint64_t last_no;
     uint32_t frames;
-    bool mute;               /* PROGRESS is not answered */
-    step_code_t answer;      /* to a step whose legs have not all ended */
-    uint8_t legs;            /* all of them: done means DONE */
-    uint8_t old_legs;        /* set before publisher_start: of old messages only */
-    uint8_t tries[LEGS_MAX]; /* what deliver() says of each message */
+    bool mute;                     /* PROGRESS is not answered */
+    step_code_t answer;            /* to a step whose legs have not all ended */
+    step_code_t note_answer;       /* to one with a note */
+    char note[NOTE_BYTES_MAX + 1]; /* the last one that was told */
+    const char *brings;            /* a note of the leg of bit 1 that deliver() brings; NULL: none */
+    uint8_t legs;                  /* all of them: done means DONE */
+    uint8_t old_legs;              /* set before publisher_start: of old messages only */
+    uint8_t tries[LEGS_MAX];       /* what deliver() says of each message */
 } publisher_world_t;
 
 typedef struct {
@@ -66,6 +70,9 @@ typedef struct {
     int64_t limit_ms;               /* of the last TASKS */
     task_record_t tasks[TASKS_MAX]; /* without their bodies */
     uint32_t tasks_count, frames;
+    char note[NOTE_BYTES_MAX + 1]; /* of the last task */
+    grant_record_t grants[GRANTS_MAX];
+    uint32_t grants_count;
 } worker_world_t;
 
 typedef struct {
@@ -129,10 +136,14 @@ static int world_on_progress(publisher_world_t *p, const frame_t *frame)
         codes[i] = (uint8_t)(steps[i].done == p->legs                              ? STEP_DONE
                              : (uint8_t)(steps[i].done | steps[i].bad) == p->legs  ? STEP_DEAD
                              : steps[i].op == OP_RELEASE || steps[i].op == OP_NACK ? STEP_RETURNED
+                             : steps[i].op == OP_NOTE                              ? p->note_answer
                                                                                    : p->answer);
         if (p->steps_count < STEPS_MAX)
             p->steps[p->steps_count++] = steps[i];
         world_on_tries(p, &steps[i]);
+        if (steps[i].op == OP_NOTE)
+            snprintf(p->note, sizeof p->note, "%.*s", (int)steps[i].note.len,
+                     (const char *)steps[i].note.bytes);
     }
     if (!p->mute) {
         buffer_t b;
@@ -174,6 +185,7 @@ static inline void publisher_start(world_t *w, uint32_t n, const char *first, co
     p->legs = (uint8_t)((1u << o.welcome.legs_count) - 1);
     o.welcome.asked = p->legs & (uint8_t)~p->old_legs;
     p->peer = PEER_NONE;
+    p->note_answer = STEP_GRANTED;
     loop_init(&p->loop);
     assert_int_equal(server_open(&p->server, &o, &events, &p->loop, why), 0);
 }
@@ -190,11 +202,14 @@ static inline void deliver(world_t *w, uint32_t n, uint64_t first, uint64_t last
                            uint8_t legs)
 {
     publisher_world_t *p = &w->publishers[n];
-    buffer_t b, body;
+    buffer_t b, body, notes;
     batch_t batch;
     char why[WHY_BYTES];
     buffer_init(&b);
     buffer_init(&body);
+    buffer_init(&notes);
+    if (p->brings != NULL)
+        note_write(&notes, &(note_t){.bit = 1, .bytes = p->brings, .len = (uint32_t)strlen(p->brings)});
     assert_int_equal(body_make("web-1", 5, "example.net", 0, 0, &body, why), 0);
     deliver_begin(&batch, &b);
     for (uint64_t seq = first; seq <= last; seq++) {
@@ -202,7 +217,10 @@ static inline void deliver(world_t *w, uint32_t n, uint64_t first, uint64_t last
                                .token = seq + token,
                                .legs = legs,
                                .body = body.data,
-                               .body_len = (uint32_t)body.len};
+                               .body_len = (uint32_t)body.len,
+                               .notes = notes.data,
+                               .notes_len = (uint32_t)notes.len,
+                               .notes_count = p->brings != NULL};
         memcpy(d.tries, p->tries, sizeof d.tries);
         deliver_add(&batch, &d);
     }
@@ -210,6 +228,7 @@ static inline void deliver(world_t *w, uint32_t n, uint64_t first, uint64_t last
     assert_int_equal(server_send(p->server, p->peer, &b), 0);
     buffer_done(&b);
     buffer_done(&body);
+    buffer_done(&notes);
 }
 
 /* --- a worker --- */
@@ -301,10 +320,28 @@ static inline void worker_results(worker_world_t *k, uint64_t no, uint32_t first
     worker_send(k, &b);
 }
 
+/* A note for one of its tasks, as they came. */
+static inline void worker_note(worker_world_t *k, uint32_t task, int64_t grant_ms, const char *text)
+{
+    buffer_t b;
+    batch_t batch;
+    note_record_t n = {.ref = k->tasks[task].ref,
+                       .try_no = k->tasks[task].try_no,
+                       .grant_ms = grant_ms,
+                       .bytes = text,
+                       .len = (uint32_t)strlen(text)};
+    buffer_init(&b);
+    notes_begin(&batch, &b);
+    notes_add(&batch, &n);
+    batch_end(&batch);
+    worker_send(k, &b);
+}
+
 static void world_worker_frame(worker_world_t *k, const frame_t *f)
 {
     tasks_t head;
     static task_record_t tasks[RECORDS_MAX];
+    static grant_record_t grants[RECORDS_MAX];
     peer_error_t error;
     int n;
     switch (proto_command(f->data, f->len, NULL)) {
@@ -329,6 +366,14 @@ static void world_worker_frame(worker_world_t *k, const frame_t *f)
         k->frames++;
         for (int i = 0; i < n && k->tasks_count < TASKS_MAX; i++)
             k->tasks[k->tasks_count++] = tasks[i];
+        snprintf(k->note, sizeof k->note, "%.*s", (int)tasks[n - 1].note_len,
+                 (const char *)tasks[n - 1].note);
+        break;
+    case CMD_GRANTS:
+        n = decode_grants(f->data, f->len, grants);
+        assert_true(n > 0);
+        for (int i = 0; i < n && k->grants_count < GRANTS_MAX; i++)
+            k->grants[k->grants_count++] = grants[i];
         break;
     case CMD_BYE:
         k->welcome = false;
