@@ -67,4 +67,4 @@ static bool batch_close(exec_t *e)
     return true;
 }
 
-const executor_ops_t exec_batch = {batch_open, batch_run, batch_next_ms, batch_close, NULL, NULL};
+const executor_ops_t exec_batch = {batch_open, batch_run, batch_next_ms, batch_close, NULL, NULL, NULL};

@@ -113,4 +113,14 @@ static void loop_cancel(exec_t *e, uint32_t number)
     s->due_ms = e->loop->now_ms; /* the kind knows */
 }
 
-const executor_ops_t exec_loop = {loop_open, loop_run, loop_next_ms, loop_close, loop_ended, loop_cancel};
+static void loop_granted(exec_t *e, uint32_t number, bool granted)
+{
+    loop_state_t *s = e->state;
+    if (e->kind->granted == NULL)
+        return;
+    e->kind->granted(e->self, number, granted, e->sink);
+    s->due_ms = e->loop->now_ms; /* as above */
+}
+
+const executor_ops_t exec_loop = {loop_open,  loop_run,    loop_next_ms, loop_close,
+                                  loop_ended, loop_cancel, loop_granted};

@@ -214,4 +214,5 @@ static int64_t threads_next_ms(const exec_t *e)
     return INT64_MAX; /* the eventfd wakes the loop */
 }
 
-const executor_ops_t exec_threads = {threads_open, threads_run, threads_next_ms, threads_close, NULL, NULL};
+const executor_ops_t exec_threads = {threads_open, threads_run, threads_next_ms, threads_close, NULL,
+                                     NULL,         NULL};

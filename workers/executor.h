@@ -23,6 +23,8 @@ typedef struct {
     /* A task at work is wanted by nobody any more, and may end now or later as by its time limit; NULL: it
      * goes on to its end. */
     void (*cancel)(exec_t *e, uint32_t number);
+    /* The answer to a request for a grant of a task at work; NULL: no kind of it asks. */
+    void (*granted)(exec_t *e, uint32_t number, bool granted);
 } executor_ops_t;
 
 extern const executor_ops_t exec_batch, exec_loop, exec_threads;

@@ -52,6 +52,13 @@ held_task_t *held_add(held_t *t, const task_record_t *record)
     if (bytes == NULL)
         return NULL;
     memcpy(bytes, record->body, record->body_len);
+    void *note = NULL;
+    if (record->note_len > 0 && (note = slab_get(&t->bodies, record->note_len)) == NULL) {
+        slab_put(&t->bodies, bytes, record->body_len);
+        return NULL;
+    }
+    if (note != NULL)
+        memcpy(note, record->note, record->note_len);
     held_task_t *h = held_at(t, t->first_free);
     t->first_free = h->next_free;
     t->count++;
@@ -62,6 +69,10 @@ held_task_t *held_add(held_t *t, const task_record_t *record)
     h->ref = record->ref;
     h->task.try_no = record->try_no;
     h->task.id = record->id;
+    h->note = note;
+    h->task.note = note;
+    h->task.note_len = record->note_len;
+    h->asks = false;
     return h;
 }
 
@@ -71,6 +82,9 @@ void held_remove(held_t *t, uint32_t number)
     assert(h->used);
     slab_put(&t->bodies, h->bytes, h->len);
     h->bytes = NULL;
+    if (h->note != NULL)
+        slab_put(&t->bodies, h->note, h->task.note_len);
+    h->note = NULL;
     h->used = false;
     h->next_free = t->first_free;
     t->first_free = number;

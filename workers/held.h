@@ -1,7 +1,7 @@
 /* The tasks that a worker holds: from TASKS until their result was given. Numbers are places in the table; a
  * task stays where it is in memory, so that kinds may keep pointers to it.
  *
- * Ownership: bodies are copied in. */
+ * Ownership: bodies and notes are copied in. */
 #ifndef MANDRILL_HELD_H
 #define MANDRILL_HELD_H
 
@@ -18,6 +18,8 @@ typedef struct {
     uint32_t generation; /* of the consumer: which process gave it */
     void *bytes;
     uint32_t len;
+    void *note; /* NULL: it came with none */
+    bool asks;  /* for a grant, and has no answer */
     bool used;
     uint32_t next_free;
     int64_t taken_ms;

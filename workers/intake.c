@@ -1,5 +1,5 @@
-/* What consumers say and are told: HELLO and its window, TASKS, seen numbers; what has been started, RESULTS
- * going back. */
+/* What consumers say and are told: HELLO and its window, TASKS, seen numbers; what has been started, NOTES
+ * and RESULTS going back. */
 #include "common/runtime/announce.h"
 #include "common/runtime/log.h"
 #include "common/runtime/notify.h"
@@ -50,6 +50,10 @@ bool intake_flush(runtime_t *rt)
         consumer_t *c = &rt->consumers[n];
         const buffer_t *frame;
         replies_close(&c->replies);
+        if (c->up && !notes_send(rt, n)) {
+            left = true;
+            continue;
+        }
         while (c->up && (frame = replies_unsent(&c->replies)) != NULL) {
             if (dialer_send(rt->dialer, n, frame) != 0) {
                 left = true;
@@ -147,6 +151,7 @@ static void forget(runtime_t *rt, uint32_t dial)
     c->generation++;
     c->held = 0;
     replies_forget(&c->replies);
+    notes_forget(rt, dial);
 }
 
 static void on_up(void *arg, uint32_t dial, const welcome_t *w, bool other_server)
@@ -254,6 +259,8 @@ static int on_frame(void *arg, uint32_t dial, int command, const frame_t *frame)
         replies_seen(replies, seen);
         return 0;
     }
+    if (command == CMD_GRANTS)
+        return notes_take_grants(rt, dial, frame);
     if (command != CMD_TASKS)
         return -ENOSYS;
     const int n = decode_tasks(frame->data, frame->len, &head, rt->records);

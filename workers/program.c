@@ -6,6 +6,7 @@
 #include "workers/last_words.h"
 #include "workers/runtime.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,8 @@
 
 enum {
     EXIT_USAGE = 2,
-    OPTIONS_MAX = 64,
-    KINDS_TEXT = 512,
+    OPTIONS_MAX = 128,
+    KINDS_TEXT = 2048,
     BATCH_MAX = WINDOW_MAX / 4,
     /* A batch is at work, one is being answered, one or two are on their way; the others wait, so that what
      * the other legs may hold is not bounded by this one. */
@@ -79,10 +80,28 @@ typedef struct {
     char examples[KINDS_TEXT]; /* with a line for each kind */
 } table_t;
 
+/* What is cut off here would be missing in --help: then the limits above are to be raised. */
 static void append(char *text, const char *format, const char *a, const char *b)
 {
     const size_t len = strlen(text);
-    snprintf(text + len, KINDS_TEXT - len, format, a, b);
+    const int more = snprintf(text + len, KINDS_TEXT - len, format, a, b);
+    assert(more >= 0 && (size_t)more < KINDS_TEXT - len);
+}
+
+static void add_options(table_t *t, const config_option_t *options, size_t count)
+{
+    assert(t->count + count <= OPTIONS_MAX);
+    for (size_t i = 0; i < count; i++)
+        t->options[t->count++] = options[i];
+}
+
+/* Whether a kind before this one has the same shared options. */
+static bool are_in_table(size_t kind)
+{
+    for (size_t i = 0; i < kind; i++)
+        if (worker_kinds[i]->shared == worker_kinds[kind]->shared)
+            return true;
+    return false;
 }
 
 /* The options of all kinds stand in one table: --help shows them, and the environment may set them for all
@@ -98,8 +117,9 @@ static void build_table(table_t *t)
         const worker_kind_t *k = worker_kinds[i];
         append(t->kinds, "%s%s", i > 0 ? "|" : "", k->name);
         append(t->examples, "  mandrill-worker --kind %-18s %s\n", k->name, k->summary);
-        for (size_t n = 0; n < k->options_count && t->count < OPTIONS_MAX; n++)
-            t->options[t->count++] = k->options[n];
+        add_options(t, k->options, k->options_count);
+        if (k->shared_count > 0 && !are_in_table(i))
+            add_options(t, k->shared, k->shared_count);
     }
     t->options[0].choices = t->kinds;
 }
@@ -112,19 +132,35 @@ static const worker_kind_t *find_kind(const char *name)
     return NULL;
 }
 
-/* A flag of another kind than the chosen one does nothing, which its user does not expect. */
-static int check_foreign_flags(const config_t *c, const worker_kind_t *chosen)
+static bool has_option(const worker_kind_t *k, const char *name)
 {
-    for (size_t i = 0; worker_kinds[i] != NULL; i++) {
-        const worker_kind_t *k = worker_kinds[i];
-        for (size_t n = 0; k != chosen && n < k->options_count; n++) {
-            const char *name = k->options[n].name;
-            if (config_given(c, name) && strncmp(config_origin(c, name), "--", 2) == 0) {
-                char why[WHY_BYTES];
-                snprintf(why, sizeof why, "is an option of --kind %s, not of %s", k->name, chosen->name);
-                return config_refuse(c, name, why);
-            }
-        }
+    for (size_t i = 0; i < k->options_count; i++)
+        if (strcmp(k->options[i].name, name) == 0)
+            return true;
+    for (size_t i = 0; i < k->shared_count; i++)
+        if (strcmp(k->shared[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static int refuse_foreign_flag(const config_t *c, const char *name, const worker_kind_t *chosen)
+{
+    char why[KINDS_TEXT + WHY_BYTES], kinds[KINDS_TEXT] = "";
+    for (size_t i = 0; worker_kinds[i] != NULL; i++)
+        if (has_option(worker_kinds[i], name))
+            append(kinds, "%s%s", kinds[0] != '\0' ? ", " : "", worker_kinds[i]->name);
+    snprintf(why, sizeof why, "is an option of --kind %s, not of %s", kinds, chosen->name);
+    return config_refuse(c, name, why);
+}
+
+/* A flag of another kind than the chosen one does nothing, which its user does not expect. */
+static int check_foreign_flags(const config_t *c, const table_t *t, const worker_kind_t *chosen)
+{
+    for (size_t i = sizeof own_options / sizeof own_options[0]; i < t->count; i++) {
+        const char *name = t->options[i].name;
+        if (!has_option(chosen, name) && config_given(c, name) &&
+            strncmp(config_origin(c, name), "--", 2) == 0)
+            return refuse_foreign_flag(c, name, chosen);
     }
     return 0;
 }
@@ -159,17 +195,17 @@ static int check_name(const config_t *c)
 }
 
 /* The chosen kind, or NULL when something is wrong and has been told. */
-static const worker_kind_t *check_usage(const config_t *c, const char *kinds)
+static const worker_kind_t *check_usage(const config_t *c, const table_t *t)
 {
     const char *name = config_text(c, "kind");
     if (name == NULL) {
-        char why[KINDS_TEXT];
-        snprintf(why, sizeof why, "is missing; one of %s", kinds);
+        char why[KINDS_TEXT + WHY_BYTES];
+        snprintf(why, sizeof why, "is missing; one of %s", t->kinds);
         config_refuse(c, "kind", why);
         return NULL;
     }
     const worker_kind_t *kind = find_kind(name);
-    if (kind == NULL || check_foreign_flags(c, kind) != 0 || check_consumers(c) != 0 || check_name(c) != 0)
+    if (kind == NULL || check_foreign_flags(c, t, kind) != 0 || check_consumers(c) != 0 || check_name(c) != 0)
         return NULL;
     if (kind->executor == EXECUTOR_THREADS && config_given(c, "slots") &&
         config_int(c, "slots") > THREADS_MAX) {
@@ -205,14 +241,14 @@ static void fill_options(runtime_options_t *o, const config_t *c, const worker_k
 /* For SIGHUP. */
 typedef struct {
     config_t *config;
-    const char *kinds;
+    const table_t *table;
     void *self; /* the kind's */
 } reloading_t;
 
 static int check_again(void *arg, const config_t *fresh)
 {
     const reloading_t *r = arg;
-    const worker_kind_t *kind = check_usage(fresh, r->kinds);
+    const worker_kind_t *kind = check_usage(fresh, r->table);
     char why[WHY_BYTES] = "";
     if (kind == NULL)
         return -EINVAL;
@@ -237,11 +273,11 @@ static void reload(void *arg, runtime_options_t *o)
         o->kind->reload(o->self, r->config, false, why);
 }
 
-static int run(config_t *c, const worker_kind_t *kind, const char *kinds, bool check, int signals,
+static int run(config_t *c, const worker_kind_t *kind, const table_t *table, bool check, int signals,
                bool *ret_stuck)
 {
     char why[WHY_BYTES] = "";
-    reloading_t reloading = {.config = c, .kinds = kinds};
+    reloading_t reloading = {.config = c, .table = table};
     runtime_options_t options = {.reload = reload, .reload_arg = &reloading};
     fill_options(&options, c, kind);
     if (!check)
@@ -296,13 +332,13 @@ int worker_main(int argc, char **argv)
         return EXIT_SUCCESS;
     if (loaded < 0)
         return EXIT_USAGE;
-    const worker_kind_t *kind = check_usage(config, table.kinds);
+    const worker_kind_t *kind = check_usage(config, &table);
     int code = EXIT_USAGE;
     if (kind != NULL) {
         log_level_t level = LOG_INFO;
         log_level_parse(config_text(config, "log-level"), &level);
         open_log(config, kind, level);
-        code = run(config, kind, table.kinds, loaded == CONFIG_CHECK, signals, &stuck);
+        code = run(config, kind, &table, loaded == CONFIG_CHECK, signals, &stuck);
     }
     /* exit() would take locks and run handlers under the feet of the thread that is still at work. What was
      * to be said has been said. */

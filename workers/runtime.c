@@ -16,6 +16,7 @@ enum {
     RETRY_MS = 10,      /* a frame that could not be sent */
     LINGER_MS = 1000,   /* for the last results and BYE */
     DUMP_TASKS_MAX = 20,
+    ASKS_FIRST = 64,
     /* A commit in the loop's thread is no stall; what keeps PING from its time is. */
     BATCH_STALL_MS = 1000,
 };
@@ -75,6 +76,9 @@ static void fill_report(const runtime_t *rt, metrics_t *m)
     metrics_int(m, (int64_t)rt->outcomes[OUTCOME_TRANSIENT], "transient");
     metrics_int(m, (int64_t)rt->outcomes[OUTCOME_PERMANENT], "permanent");
     metrics_int(m, (int64_t)rt->outcomes[OUTCOME_BLOCKED], "blocked");
+    metrics_int(m, (int64_t)rt->outcomes[OUTCOME_UNKNOWN], "unknown");
+    metrics_int(m, (int64_t)rt->notes, "notes");
+    metrics_int(m, (int64_t)rt->granted, "granted");
     metrics_int(m, (int64_t)rt->bad_bodies, "bad_bodies");
     metrics_int(m, (int64_t)rt->over_window, "over_window");
     metrics_int(m, (int64_t)(frames.malformed + frames.unknown + frames.wires.refused_parts), "refused");
@@ -248,8 +252,12 @@ static int open_all(runtime_t *rt, char *why)
         rt->loop.stall_ms = BATCH_STALL_MS;
     rt->signals_item = loop_add_fd(&rt->loop, rt->signals);
     held_init(&rt->tasks);
-    for (uint32_t n = 0; n < DIALS_MAX; n++)
+    for (uint32_t n = 0; n < DIALS_MAX; n++) {
         replies_init(&rt->consumers[n].replies);
+        buffer_init(&rt->consumers[n].notes);
+    }
+    if (index_init(&rt->asks, ASKS_FIRST) != 0)
+        return -ENOMEM;
     rt->executor = (exec_t){.kind = o->kind,
                             .self = o->self,
                             .tasks = &rt->tasks,
@@ -298,8 +306,11 @@ int runtime_run(const runtime_options_t *options, int signals, bool *ret_stuck)
         left_to_thread = rt;
         return code;
     }
-    for (uint32_t n = 0; n < DIALS_MAX; n++)
+    for (uint32_t n = 0; n < DIALS_MAX; n++) {
         replies_done(&rt->consumers[n].replies);
+        buffer_done(&rt->consumers[n].notes);
+    }
+    index_done(&rt->asks);
     held_done(&rt->tasks);
     free(rt->refs);
     free(rt);

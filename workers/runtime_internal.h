@@ -3,6 +3,7 @@
 #ifndef MANDRILL_WORKER_RUNTIME_INTERNAL_H
 #define MANDRILL_WORKER_RUNTIME_INTERNAL_H
 
+#include "common/core/index.h"
 #include "common/runtime/dialer.h"
 #include "common/runtime/health.h"
 #include "workers/executor.h"
@@ -20,6 +21,9 @@ typedef struct {
     uint64_t begun;    /* how far they have been begun */
     uint64_t told;     /* as it was told last */
     replies_t replies;
+    /* NOTES under construction: sent once a turn, before RESULTS. What finds it full is not told of. */
+    buffer_t notes;
+    batch_t notes_batch;
 } consumer_t;
 
 /* The sink that kinds see is the whole runtime. */
@@ -42,8 +46,11 @@ struct worker_sink {
     uint64_t taken;          /* tasks */
     uint64_t outcomes[OUTCOMES];
     uint64_t bad_bodies, over_window, ownerless;
+    uint64_t notes, notes_dropped, granted;
+    index_t asks;                       /* tasks that wait for a grant, by ref */
     uint64_t *refs;                     /* for one HELLO */
     task_record_t records[RECORDS_MAX]; /* of one frame */
+    grant_record_t grants[RECORDS_MAX];
 };
 
 typedef struct worker_sink runtime_t;
@@ -52,10 +59,21 @@ typedef struct worker_sink runtime_t;
 extern const dialer_events_t intake_events; /* but for `arg` */
 /* Tells every consumer its share of the window where it has changed. */
 void intake_windows(runtime_t *rt);
-/* Sends the results that are ready. True when a connected consumer still misses some. */
+/* Sends the notes and results that are ready. True when a connected consumer still misses some. */
 bool intake_flush(runtime_t *rt);
 
-/* sink.c: a result for a task that was never taken. */
+/* notes.c: what kinds record. */
+/* GRANTS: 0 or -EPROTO. */
+int notes_take_grants(runtime_t *rt, uint32_t dial, const frame_t *frame);
+/* False: they cannot be sent now, and nothing may go before them. */
+bool notes_send(runtime_t *rt, uint32_t dial);
+void notes_forget(runtime_t *rt, uint32_t dial);
+/* The task has ended, or has taken its request back. */
+void notes_unask(runtime_t *rt, held_task_t *h);
+
+/* sink.c: the task that a kind speaks of; `says` what, should it not be at work. */
+held_task_t *sink_task_at_work(const runtime_t *rt, uint32_t number, const char *says);
+/* A result for a task that was never taken. */
 void sink_refuse(runtime_t *rt, consumer_t *c, const task_record_t *record, outcome_t outcome, int64_t ms,
                  const char *text);
 

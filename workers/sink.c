@@ -21,18 +21,18 @@ static void reply(runtime_t *rt, consumer_t *c, const result_record_t *result)
 
 /* The kind is wrong when it names any other: it must not go on, for the next number that it names may be that
  * of another message. */
-static held_task_t *at_work(const runtime_t *rt, uint32_t number)
+held_task_t *sink_task_at_work(const runtime_t *rt, uint32_t number, const char *says)
 {
     held_task_t *h = number / HELD_CHUNK < rt->tasks.chunks_count ? held_at(&rt->tasks, number) : NULL;
     if (h != NULL && h->used && h->begun_ms > 0)
         return h;
-    log_error("%s gives a result for task %u, which is not at work", rt->options.kind->name, number);
+    log_error("%s gives a %s for task %u, which is not at work", rt->options.kind->name, says, number);
     abort();
 }
 
 static void end_task(runtime_t *rt, uint32_t number, outcome_t outcome, int64_t ms, text_t text)
 {
-    const held_task_t *h = at_work(rt, number);
+    held_task_t *h = sink_task_at_work(rt, number, "result");
     consumer_t *c = &rt->consumers[h->consumer];
     if (h->generation == c->generation) {
         const result_record_t result = {
@@ -45,6 +45,7 @@ static void end_task(runtime_t *rt, uint32_t number, outcome_t outcome, int64_t 
     }
     if (rt->executor.ops->ended != NULL)
         rt->executor.ops->ended(&rt->executor, number);
+    notes_unask(rt, h);
     held_remove(&rt->tasks, number);
 }
 
@@ -58,6 +59,11 @@ static text_t fit(const char *text)
 {
     const size_t len = strnlen(text, TEXT_BYTES_MAX);
     return (text_t){text, (uint32_t)utf8_prefix(text, len)};
+}
+
+void worker_ok_because(worker_sink_t *sink, uint32_t number, const char *text)
+{
+    end_task(sink, number, OUTCOME_OK, 0, fit(text));
 }
 
 static int64_t fit_ms(int64_t ms)
@@ -78,7 +84,7 @@ void worker_fail(worker_sink_t *sink, uint32_t number, outcome_t outcome, int64_
 {
     char cancelled[CANCELLED_BYTES];
     assert(outcome != OUTCOME_OK && outcome < OUTCOMES);
-    const held_task_t *h = at_work(sink, number);
+    const held_task_t *h = sink_task_at_work(sink, number, "result");
     if (outcome == OUTCOME_TRANSIENT && text[0] == '\0' && worker_cancelled(&h->task))
         text = say_cancelled(h->limit_ms, cancelled);
     end_task(sink, number, outcome, fit_ms(ms), fit(text));

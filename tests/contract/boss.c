@@ -146,6 +146,23 @@ static void take_results(boss_t *b, boss_worker_t *w, const frame_t *frame)
         keep_result(b, &b->records[i], no);
 }
 
+static void take_notes(boss_t *b, const frame_t *frame)
+{
+    static note_record_t records[RECORDS_MAX];
+    const int n = decode_notes(frame->data, frame->len, records);
+
+    assert_true(n > 0);
+    for (int i = 0; i < n; i++) {
+        assert_true(b->notes_count < BOSS_NOTES_MAX);
+        boss_note_t *kept = &b->notes[b->notes_count++];
+        *kept = (boss_note_t){.ref = records[i].ref,
+                              .try_no = records[i].try_no,
+                              .grant_ms = records[i].grant_ms,
+                              .results_before = b->results_count};
+        snprintf(kept->text, sizeof kept->text, "%.*s", (int)records[i].len, (const char *)records[i].bytes);
+    }
+}
+
 static void take_frame(boss_t *b, const frame_t *frame)
 {
     const char *why;
@@ -180,6 +197,9 @@ static void take_frame(boss_t *b, const frame_t *frame)
         break;
     case CMD_RESULTS:
         take_results(b, w, frame);
+        break;
+    case CMD_NOTES:
+        take_notes(b, frame);
         break;
     case CMD_ERROR:
         assert_int_equal(decode_error(frame->data, frame->len, &error), 0);
@@ -229,7 +249,9 @@ uint64_t boss_give(boss_t *b, unsigned worker, uint64_t seq, uint32_t try_no, co
                                   .try_no = try_no,
                                   .id = {BOSS_STREAM, seq},
                                   .body = body,
-                                  .body_len = (uint32_t)len};
+                                  .body_len = (uint32_t)len,
+                                  .note = b->note,
+                                  .note_len = b->note != NULL ? (uint32_t)strlen(b->note) : 0};
     batch_t batch;
 
     buffer_clear(&b->frame);
@@ -297,6 +319,17 @@ void boss_give_many(boss_t *b, unsigned worker, const char *name, uint64_t first
 void boss_flood(boss_t *b, unsigned worker, const char *name, uint64_t first_seq, uint32_t n)
 {
     assert_int_equal(give_some(b, worker, name, first_seq, n, UINT32_MAX), n);
+}
+
+void boss_grant(boss_t *b, unsigned worker, uint64_t ref, uint32_t try_no, bool granted)
+{
+    batch_t batch;
+
+    buffer_clear(&b->frame);
+    grants_begin(&batch, &b->frame);
+    grants_add(&batch, &(grant_record_t){.ref = ref, .try_no = try_no, .granted = granted});
+    batch_end(&batch);
+    boss_send(b, worker, &b->frame);
 }
 
 void boss_who(boss_t *b, unsigned worker)

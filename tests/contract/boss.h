@@ -10,7 +10,7 @@
 #include "common/runtime/wire.h"
 #include "tests/support/rig.h"
 
-enum { BOSS_WORKERS_MAX = 4 };
+enum { BOSS_WORKERS_MAX = 4, BOSS_NOTES_MAX = 64 };
 
 typedef struct {
     uint64_t ref;
@@ -22,6 +22,14 @@ typedef struct {
     uint64_t no;   /* of the RESULTS that it came in */
     int64_t at_ms; /* when it came */
 } boss_result_t;
+
+typedef struct {
+    uint64_t ref;
+    uint32_t try_no;
+    int64_t grant_ms;
+    char text[NOTE_BYTES_MAX + 1];
+    size_t results_before; /* how many results had come when it came */
+} boss_note_t;
 
 typedef struct {
     uint32_t routing_id;
@@ -49,6 +57,9 @@ typedef struct {
     boss_result_t *results;
     size_t results_count, results_room;
     uint64_t outcomes[OUTCOMES];
+    boss_note_t notes[BOSS_NOTES_MAX];
+    size_t notes_count;
+    const char *note; /* that tasks bring from now on; NULL: none */
     int64_t ping_ms;
     uint64_t next_ref;
     buffer_t frame;
@@ -83,6 +94,8 @@ uint64_t boss_ask(boss_t *b, unsigned worker, uint64_t seq, uint32_t try_no, con
 void boss_give_many(boss_t *b, unsigned worker, const char *name, uint64_t first_seq, uint32_t n);
 /* n such tasks in one frame, whatever the window. */
 void boss_flood(boss_t *b, unsigned worker, const char *name, uint64_t first_seq, uint32_t n);
+/* The answer to a note that has asked. */
+void boss_grant(boss_t *b, unsigned worker, uint64_t ref, uint32_t try_no, bool granted);
 void boss_who(boss_t *b, unsigned worker);
 /* Takes it for dead: whatever it says next is answered WHO. */
 void boss_forget(boss_t *b, unsigned worker);

@@ -25,6 +25,10 @@ static void decide(const worker_task_t *t, worker_result_t *ret)
         ret->ms = ODD_WAIT_MS;
     } else if (named(t, "bound")) {
         ret->outcome = OUTCOME_TRANSIENT;
+    } else if (named(t, "tells")) {
+        ret->outcome = OUTCOME_PERMANENT;
+        snprintf(ret->text, sizeof ret->text, "note: %.*s", (int)t->note_len,
+                 t->note != NULL ? (const char *)t->note : "");
     } else if (named(t, "later")) {
         ret->outcome = OUTCOME_BLOCKED;
         ret->ms = ODD_WAIT_MS;
@@ -41,7 +45,9 @@ static void give(worker_sink_t *sink, const worker_task_t *t)
     decide(t, &r);
     if (named(t, "twice"))
         worker_ok(sink, t->number);
-    if (r.outcome == OUTCOME_OK)
+    if (named(t, "because"))
+        worker_ok_because(sink, t->number, "it was done before");
+    else if (r.outcome == OUTCOME_OK)
         worker_ok(sink, t->number);
     else
         worker_fail(sink, t->number, r.outcome, r.ms, r.text);
@@ -116,20 +122,45 @@ static int batch_run(void *self, const worker_task_t *tasks, uint32_t n, worker_
 static const worker_task_t *slow[ODD_SLOTS];
 static int64_t slow_until_ms[ODD_SLOTS];
 
+static void note(worker_sink_t *sink, const worker_task_t *t, int64_t grant_ms, const char *text)
+{
+    worker_note(sink, t->number, grant_ms, text, (uint32_t)strlen(text));
+}
+
+static bool asks(const worker_task_t *t)
+{
+    return named(t, "asks");
+}
+
+/* What it records when it begins, and for how long it waits for an answer. */
+static int64_t begin_noted(const worker_task_t *t, int64_t now_ms, worker_sink_t *sink)
+{
+    if (asks(t) || named(t, "voids"))
+        note(sink, t, ODD_GRANT_MS, "intent");
+    if (named(t, "askstwice"))
+        note(sink, t, ODD_GRANT_MS, "again");
+    if (named(t, "voids"))
+        note(sink, t, 0, "");
+    return asks(t) ? now_ms + ODD_GRANT_MS : INT64_MAX;
+}
+
 static void loop_start(void *self, const worker_task_t *t, int64_t now_ms, worker_sink_t *sink)
 {
     (void)self;
     const bool endless = named(t, "stuck") || ends_when_cancelled(t);
     if (named(t, "poison"))
         abort();
-    if (!endless && time_of(t) == 0) {
+    const bool noted = asks(t) || named(t, "voids");
+    if (!noted && !endless && time_of(t) == 0) {
         give(sink, t);
         return;
     }
     for (int i = 0; i < ODD_SLOTS; i++) {
         if (slow[i] == NULL) {
             slow[i] = t;
-            slow_until_ms[i] = endless ? INT64_MAX : now_ms + time_of(t);
+            slow_until_ms[i] = noted     ? begin_noted(t, now_ms, sink)
+                               : endless ? INT64_MAX
+                                         : now_ms + time_of(t);
             return;
         }
     }
@@ -143,7 +174,11 @@ static int64_t loop_poll(void *self, int64_t now_ms, worker_sink_t *sink)
     for (int i = 0; i < ODD_SLOTS; i++) {
         if (slow[i] == NULL)
             continue;
-        if (slow_until_ms[i] <= now_ms) {
+        if (slow_until_ms[i] <= now_ms && asks(slow[i])) {
+            note(sink, slow[i], 0, "");
+            worker_fail(sink, slow[i]->number, OUTCOME_BLOCKED, ODD_WAIT_MS, "no grant");
+            slow[i] = NULL;
+        } else if (slow_until_ms[i] <= now_ms) {
             give(sink, slow[i]);
             slow[i] = NULL;
         } else if (slow_until_ms[i] < next_ms) {
@@ -164,11 +199,36 @@ static void loop_cancel(void *self, uint32_t number, worker_sink_t *sink)
     }
 }
 
+static void loop_granted(void *self, uint32_t number, bool granted, worker_sink_t *sink)
+{
+    (void)self;
+    for (int i = 0; i < ODD_SLOTS; i++) {
+        if (slow[i] == NULL || slow[i]->number != number)
+            continue;
+        if (named(slow[i], "voids"))
+            abort(); /* it has taken it back */
+        if (granted)
+            worker_ok_because(sink, number, "granted");
+        else
+            worker_fail(sink, number, OUTCOME_TRANSIENT, 0, "refused");
+        slow[i] = NULL;
+        return;
+    }
+    abort(); /* of a task that is not at work */
+}
+
+/* What two of the kinds have. */
+static const config_option_t odd_shared[] = {
+    {.name = "odd-wait", .type = CONFIG_DURATION, .fallback = "1s", .argument = "TIME", .help = "nothing"},
+};
+
 const worker_kind_t odd_threads = {.name = "odd-threads",
                                    .leg = "odd",
                                    .summary = "does what the name says, in threads",
                                    .executor = EXECUTOR_THREADS,
                                    .slots = ODD_SLOTS,
+                                   .shared = odd_shared,
+                                   .shared_count = 1,
                                    .open = odd_open,
                                    .close = odd_close,
                                    .run = thread_run};
@@ -185,10 +245,13 @@ const worker_kind_t odd_loop = {.name = "odd-loop",
                                 .summary = "does what the name says, in the loop",
                                 .executor = EXECUTOR_LOOP,
                                 .slots = ODD_SLOTS,
+                                .shared = odd_shared,
+                                .shared_count = 1,
                                 .open = odd_open,
                                 .close = odd_close,
                                 .start = loop_start,
                                 .poll = loop_poll,
-                                .cancel = loop_cancel};
+                                .cancel = loop_cancel,
+                                .granted = loop_granted};
 
 const worker_kind_t *const odd_kinds[] = {&odd_threads, &odd_batch, &odd_loop, NULL};

@@ -11,6 +11,7 @@ enum {
     ODD_HUNG_MS = 4500, /* longer than a silent worker is waited for */
     ODD_WAIT_MS = 250,
     ODD_PAUSE_MS = 400,
+    ODD_GRANT_MS = 600,
     ODD_SLOTS = 8,
     ODD_BATCH = 16
 };
@@ -26,6 +27,12 @@ enum {
  *   poison  abort()                      twice   two results (not in threads)
  *   full    batch: all BLOCKED, and nothing more for ODD_PAUSE_MS
  *   broken  batch: -EIO
+ *   tells   PERMANENT, with the note that it came with
+ *   because loop: OK, "it was done before"
+ *   asks    loop: notes "intent", and when that is granted OK "granted", else TRANSIENT "refused"; without an
+ *           answer for ODD_GRANT_MS it notes that it is void, and is BLOCKED
+ *   askstwice loop: the same, but asks once more, with "again", before it has an answer
+ *   voids   loop: notes "intent" with a request, then that it is void, and never ends
  * Any other: OK. */
 extern const worker_kind_t odd_threads, odd_batch, odd_loop;
 extern const worker_kind_t *const odd_kinds[]; /* ends with NULL */

@@ -68,6 +68,11 @@ static void test_help_shows_every_kind_and_its_options(void **state)
     assert_true(process_out_count(p, c->row.kind->summary) > 0);
     for (size_t i = 0; i < c->row.kind->options_count; i++)
         assert_true(process_out_count(p, c->row.kind->options[i].name) > 0);
+    for (size_t i = 0; i < c->row.kind->shared_count; i++) {
+        char option[PROCESS_NAME_MAX];
+        snprintf(option, sizeof option, "  --%s ", c->row.kind->shared[i].name);
+        assert_int_equal(process_out_count(p, option), 1);
+    }
     assert_string_equal(log_of(p), "");
     rig_passed(c->rig);
 }
@@ -129,6 +134,24 @@ static void test_an_option_of_another_kind_is_refused(void **state)
     rig_passed(c->rig);
 }
 
+/* What several kinds have is refused by the others only, which name all that have it. */
+static void test_a_shared_option(void **state)
+{
+    contract_t *c = *state;
+    const char *kind = c->row.kind->name;
+
+    if (c->row.kind->shared_count == 0) {
+        char says[2 * PROCESS_NAME_MAX];
+        snprintf(says, sizeof says, "--odd-wait: is an option of --kind odd-threads, odd-loop, not of %s",
+                 kind);
+        expect_usage_error(c, ARGS("--kind", kind, "--odd-wait", "1s"), says);
+    } else {
+        process_t *p = contract_spawn(c, "check", NULL, ARGS("-n", "--odd-wait", "1s"));
+        assert_int_equal(process_wait(p, WAIT_MS), 0);
+    }
+    rig_passed(c->rig);
+}
+
 static void test_a_threads_kind_takes_no_thousands_of_slots(void **state)
 {
     contract_t *c = *state;
@@ -142,7 +165,9 @@ int main(void)
     static row_t rows[ROWS_MAX];
     const size_t count = contract_rows(rows, ROWS_MAX);
     size_t real = 0;
-    const row_t threads = {"mandrill-worker-odd", &odd_threads};
+    const row_t odd[] = {{"mandrill-worker-odd", &odd_threads},
+                         {"mandrill-worker-odd", &odd_loop},
+                         {"mandrill-worker-odd", &odd_batch}};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_flags_are_named),
         cmocka_unit_test(test_help_shows_every_kind_and_its_options),
@@ -151,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_slots_and_batch_make_the_window),
     };
     const struct CMUnitTest real_tests[] = {cmocka_unit_test(test_an_option_of_another_kind_is_refused)};
+    const struct CMUnitTest shared_tests[] = {cmocka_unit_test(test_a_shared_option)};
     const struct CMUnitTest threads_tests[] = {
         cmocka_unit_test(test_a_threads_kind_takes_no_thousands_of_slots)};
 
@@ -158,5 +184,6 @@ int main(void)
         real++;
     int failed = contract_run("program", tests, sizeof tests / sizeof tests[0], rows, count);
     failed += contract_run("options", real_tests, 1, rows, real);
-    return failed + contract_run("threads", threads_tests, 1, &threads, 1);
+    failed += contract_run("shared options", shared_tests, 1, odd, 3);
+    return failed + contract_run("threads", threads_tests, 1, &odd[0], 1);
 }
