@@ -72,7 +72,7 @@ held_task_t *held_add(held_t *t, const task_record_t *record)
     h->note = note;
     h->task.note = note;
     h->task.note_len = record->note_len;
-    h->asks = false;
+    h->asks = h->gave_up = false;
     return h;
 }
 

@@ -18,8 +18,9 @@ typedef struct {
     uint32_t generation; /* of the consumer: which process gave it */
     void *bytes;
     uint32_t len;
-    void *note; /* NULL: it came with none */
-    bool asks;  /* for a grant, and has no answer */
+    void *note;   /* NULL: it came with none */
+    bool asks;    /* for a grant, and has no answer */
+    bool gave_up; /* on one: an answer that comes now would be taken for the next one's */
     bool used;
     uint32_t next_free;
     int64_t taken_ms;

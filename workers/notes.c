@@ -38,19 +38,22 @@ void worker_note(worker_sink_t *rt, uint32_t number, int64_t grant_ms, const voi
     assert(grant_ms >= 0 && grant_ms <= DURATION_MS_MAX);
     held_task_t *h = sink_task_at_work(rt, number, "note");
     consumer_t *c = &rt->consumers[h->consumer];
-    /* An answer to what it has asked before would be about another note. */
+    h->gave_up = h->gave_up || h->asks;
     notes_unask(rt, h);
     if (h->generation != c->generation)
         return;
-    const note_record_t record = {
-        .ref = h->ref, .try_no = h->task.try_no, .grant_ms = grant_ms, .bytes = note, .len = len};
+    const note_record_t record = {.ref = h->ref,
+                                  .try_no = h->task.try_no,
+                                  .grant_ms = h->gave_up ? 0 : grant_ms,
+                                  .bytes = note,
+                                  .len = len};
     if (!add(c, &record)) {
         rt->notes_dropped++;
         log_limited(LOG_WARN, "more notes than fit into a frame wait for a consumer: no more are taken");
         return;
     }
     rt->notes++;
-    h->asks = grant_ms > 0 && index_put(&rt->asks, ask_key(h->consumer, h->ref), number) == 0;
+    h->asks = record.grant_ms > 0 && index_put(&rt->asks, ask_key(h->consumer, h->ref), number) == 0;
 }
 
 bool notes_send(runtime_t *rt, uint32_t dial)

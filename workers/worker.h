@@ -53,9 +53,9 @@ void worker_ok_because(worker_sink_t *sink, uint32_t number, const char *text);
 void worker_fail(worker_sink_t *sink, uint32_t number, outcome_t outcome, int64_t ms, const char *text);
 /* loop: records a note on the task's message, in place of an earlier one of this leg; later tries bring it
  * along. With `grant_ms` it asks for a grant, which granted() answers, perhaps never; it is of use for
- * grant_ms from this call on. Until it is answered there must be no other for the task. With 0 nothing is
- * answered; an empty one says that what was recorded is void, and may come just before a result. At most
- * NOTE_BYTES_MAX, copied. */
+ * grant_ms from this call on. A task that records anything before its request is answered has given it up,
+ * and gets no grant in this try any more. With 0 nothing is answered; an empty one says that what was
+ * recorded is void, and may come just before a result. At most NOTE_BYTES_MAX, copied. */
 void worker_note(worker_sink_t *sink, uint32_t number, int64_t grant_ms, const void *note, uint32_t len);
 /* One line for people about a task ("Saved web-1 into database"); only with --log-messages. */
 void worker_say(worker_sink_t *sink, const char *what, const worker_task_t *task, const char *rest);

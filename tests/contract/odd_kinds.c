@@ -150,6 +150,8 @@ static void loop_start(void *self, const worker_task_t *t, int64_t now_ms, worke
     const bool endless = named(t, "stuck") || ends_when_cancelled(t);
     if (named(t, "poison"))
         abort();
+    if (named(t, "hasty"))
+        note(sink, t, ODD_GRANT_MS, "intent");
     const bool noted = asks(t) || named(t, "voids");
     if (!noted && !endless && time_of(t) == 0) {
         give(sink, t);
@@ -207,6 +209,7 @@ static void loop_granted(void *self, uint32_t number, bool granted, worker_sink_
             continue;
         if (named(slow[i], "voids"))
             abort(); /* it has taken it back */
+        log_info("a grant has come");
         if (granted)
             worker_ok_because(sink, number, "granted");
         else

@@ -31,7 +31,8 @@ enum {
  *   because loop: OK, "it was done before"
  *   asks    loop: notes "intent", and when that is granted OK "granted", else TRANSIENT "refused"; without an
  *           answer for ODD_GRANT_MS it notes that it is void, and is BLOCKED
- *   askstwice loop: the same, but asks once more, with "again", before it has an answer
+ *   askstwice loop: the same, but asks once more, with "again", before it has an answer: there is to be none
+ *   hasty   loop: notes "intent" with a request, and is OK without waiting for the answer
  *   voids   loop: notes "intent" with a request, then that it is void, and never ends
  * Any other: OK. */
 extern const worker_kind_t odd_threads, odd_batch, odd_loop;

@@ -46,6 +46,25 @@ static void a_task_is_copied(void **state)
     assert_ptr_equal(held_at(&held, h->task.number), h);
 }
 
+static void a_note_is_copied(void **state)
+{
+    (void)state;
+    char note[] = "note";
+    const task_record_t record = {
+        .ref = 1, .try_no = 1, .body = "body", .body_len = 4, .note = note, .note_len = 4};
+    held_task_t *h = held_add(&held, &record);
+    assert_non_null(h);
+    memset(note, 'x', sizeof note);
+    assert_int_equal(h->task.note_len, 4);
+    assert_memory_equal(h->task.note, "note", 4);
+    held_remove(&held, h->task.number);
+    assert_int_equal(held.bodies.bytes_used, 0);
+    /* The place is used again, by a task without one. */
+    h = add(2, "body");
+    assert_null(h->task.note);
+    assert_int_equal(h->task.note_len, 0);
+}
+
 static void an_empty_body_is_a_task_too(void **state)
 {
     (void)state;
@@ -111,6 +130,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_task_is_copied),
+        TEST(a_note_is_copied),
         TEST(an_empty_body_is_a_task_too),
         TEST(a_body_that_is_too_long_is_refused),
         TEST(tasks_stay_where_they_are),
