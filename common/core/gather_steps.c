@@ -191,7 +191,8 @@ size_t gather_steps(gather_t *g, uint32_t source, int64_t now_ms, gather_step_t 
         else
             extend_step(g, s->extends.first, now_ms, &ret[n++]);
     }
-    n += gather_notes_hand_out(g, source, now_ms, ret + n, max - n);
+    if (n < max)
+        n += gather_notes_hand_out(g, source, now_ms, ret + n, max - n);
     while (n < max && s->finals.count > 0)
         final_step(g, fifo_pop(&s->finals, &g->report_links), now_ms, &ret[n++]);
     while (n < max && report_is_due(g, s, now_ms))
