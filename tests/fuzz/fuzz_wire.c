@@ -66,6 +66,21 @@ static int again_window(const void *frame, size_t len, buffer_t *out)
     return rc;
 }
 
+/* What is kept of them can be read one by one. */
+static void read_notes(const delivery_record_t *d)
+{
+    reader_t r;
+    note_t note;
+    uint32_t n = 0, seen = 0;
+    reader_init(&r, d->notes, d->notes_len);
+    while (note_read(&r, &note)) {
+        MUST(note.len <= NOTE_BYTES_MAX && note.bit < LEGS_MAX && (seen >> note.bit & 1) == 0);
+        seen |= 1u << note.bit;
+        n++;
+    }
+    MUST(n == d->notes_count && reader_end(&r) == 0);
+}
+
 static int again_deliver(const void *frame, size_t len, buffer_t *out)
 {
     static delivery_record_t records[RECORDS_MAX];
@@ -73,8 +88,10 @@ static int again_deliver(const void *frame, size_t len, buffer_t *out)
     int n = decode_deliver(frame, len, records);
     if (n >= 0) {
         deliver_begin(&batch, out);
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
+            read_notes(&records[i]);
             deliver_add(&batch, &records[i]);
+        }
         batch_end(&batch);
     }
     return n;
@@ -186,6 +203,36 @@ static int again_results(const void *frame, size_t len, buffer_t *out)
     return n;
 }
 
+static int again_notes(const void *frame, size_t len, buffer_t *out)
+{
+    static note_record_t records[RECORDS_MAX];
+    batch_t batch;
+    int n = decode_notes(frame, len, records);
+    if (n >= 0) {
+        notes_begin(&batch, out);
+        for (int i = 0; i < n; i++) {
+            MUST(records[i].len <= NOTE_BYTES_MAX);
+            notes_add(&batch, &records[i]);
+        }
+        batch_end(&batch);
+    }
+    return n;
+}
+
+static int again_grants(const void *frame, size_t len, buffer_t *out)
+{
+    static grant_record_t records[RECORDS_MAX];
+    batch_t batch;
+    int n = decode_grants(frame, len, records);
+    if (n >= 0) {
+        grants_begin(&batch, out);
+        for (int i = 0; i < n; i++)
+            grants_add(&batch, &records[i]);
+        batch_end(&batch);
+    }
+    return n;
+}
+
 static int again_publish(const void *frame, size_t len, buffer_t *out)
 {
     static text_t bodies[RECORDS_MAX];
@@ -262,9 +309,9 @@ static const struct {
     {CMD_HELLO, again_hello},       {CMD_WELCOME, again_welcome}, {CMD_PING, again_ping},
     {CMD_ERROR, again_error},       {CMD_WINDOW, again_window},   {CMD_DELIVER, again_deliver},
     {CMD_PROGRESS, again_progress}, {CMD_SETTLED, again_settled}, {CMD_TASKS, again_tasks},
-    {CMD_RESULTS, again_results},   {CMD_PUBLISH, again_publish}, {CMD_CONFIRM, again_confirm},
-    {CMD_STATUS, again_status},     {CMD_REPORT, again_report},   {CMD_DEAD, again_dead},
-    {CMD_BURIED, again_buried},
+    {CMD_RESULTS, again_results},   {CMD_NOTES, again_notes},     {CMD_GRANTS, again_grants},
+    {CMD_PUBLISH, again_publish},   {CMD_CONFIRM, again_confirm}, {CMD_STATUS, again_status},
+    {CMD_REPORT, again_report},     {CMD_DEAD, again_dead},       {CMD_BURIED, again_buried},
 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

@@ -82,6 +82,47 @@ static void write_event(buffer_t *b)
     event_write(b, &e);
 }
 
+/* What brings notes along, asks for grants, and answers. */
+static void noted_frames(buffer_t *b)
+{
+    batch_t batch;
+    buffer_t notes;
+    buffer_init(&notes);
+    note_write(&notes, &(note_t){.bit = 0, .bytes = "a", .len = 1});
+    note_write(&notes, &(note_t){.bit = 1, .bytes = "intent", .len = 6});
+    const delivery_record_t delivery = {.id = id,
+                                        .token = 3,
+                                        .legs = 3,
+                                        .body = "body",
+                                        .body_len = 4,
+                                        .notes = notes.data,
+                                        .notes_len = (uint32_t)notes.len,
+                                        .notes_count = 2};
+    const task_record_t task = {
+        .ref = 9, .try_no = 2, .id = id, .body = "body", .body_len = 4, .note = "intent", .note_len = 6};
+    const note_record_t note = {.ref = 9, .try_no = 2, .grant_ms = 60000, .bytes = "intent", .len = 6};
+    const note_record_t empty = {.ref = 10, .try_no = 1, .bytes = "", .len = 0};
+    const grant_record_t grant = {.ref = 9, .try_no = 2, .granted = true};
+    deliver_begin(&batch, b);
+    deliver_add(&batch, &delivery);
+    batch_end(&batch);
+    put_frame("deliver-notes", b);
+    tasks_begin(&batch, b, &(tasks_t){.seen = 4});
+    tasks_add(&batch, &task);
+    batch_end(&batch);
+    put_frame("tasks-note", b);
+    notes_begin(&batch, b);
+    notes_add(&batch, &note);
+    notes_add(&batch, &empty);
+    batch_end(&batch);
+    put_frame("notes", b);
+    grants_begin(&batch, b);
+    grants_add(&batch, &grant);
+    batch_end(&batch);
+    put_frame("grants", b);
+    buffer_done(&notes);
+}
+
 static void record_frames(buffer_t *b)
 {
     static const uint8_t codes[] = {STEP_KEPT, STEP_DONE, STEP_GONE};
@@ -104,6 +145,12 @@ static void record_frames(buffer_t *b)
                          .events_len = (uint32_t)events.len,
                          .events_count = 1};
     const step_t extend = {.id = id, .token = 3, .op = OP_EXTEND, .ms = 3000, .text = {"", 0}};
+    const step_t note = {.id = id,
+                         .token = 3,
+                         .op = OP_NOTE,
+                         .ms = 60000,
+                         .text = {"", 0},
+                         .note = {.bit = 1, .bytes = "intent", .len = 6}};
     const task_record_t task = {.ref = 9, .try_no = 2, .id = id, .body = "body", .body_len = 4};
     const result_record_t good = {.ref = 9, .try_no = 2, .text = {"", 0}};
     const result_record_t bad = {
@@ -112,6 +159,7 @@ static void record_frames(buffer_t *b)
     deliver_add(&batch, &delivery);
     batch_end(&batch);
     put_frame("deliver", b);
+    noted_frames(b);
     progress_begin(&batch, b, 1);
     progress_add(&batch, &brief);
     progress_add(&batch, &full);
@@ -121,6 +169,10 @@ static void record_frames(buffer_t *b)
     progress_add(&batch, &extend);
     batch_end(&batch);
     put_frame("extend", b);
+    progress_begin(&batch, b, 3);
+    progress_add(&batch, &note);
+    batch_end(&batch);
+    put_frame("note", b);
     encode_settled(b, 1, codes, sizeof codes);
     put_frame("settled", b);
     tasks_begin(&batch, b, &head);

@@ -25,13 +25,13 @@ static void add_deliver(const void *frame, size_t len)
     static delivery_record_t records[RECORDS_MAX];
     int n = decode_deliver(frame, len, records);
     for (int i = 0; i < n; i++)
-        add(" %s (token %" PRIx64 ", legs %x, deliveries %u)", id_text(records[i].id), records[i].token,
-            records[i].legs, records[i].deliveries);
+        add(" %s (token %" PRIx64 ", legs %x, deliveries %u, notes %u)", id_text(records[i].id),
+            records[i].token, records[i].legs, records[i].deliveries, records[i].notes_count);
 }
 
 static void add_progress(const void *frame, size_t len)
 {
-    static const char *const ops[] = {"", ", extend", ", nack", ", release"};
+    static const char *const ops[] = {"", ", extend", ", nack", ", release", ", note"};
     static step_t steps[RECORDS_MAX];
     uint64_t no;
     int n = decode_progress(frame, len, &no, steps);
@@ -44,7 +44,7 @@ static void add_progress(const void *frame, size_t len)
 
 static void add_settled(const void *frame, size_t len)
 {
-    static const char *const codes_text[] = {"kept", "done", "dead", "returned", "stale", "gone"};
+    static const char *const codes_text[] = {"kept", "done", "dead", "returned", "stale", "gone", "granted"};
     const uint8_t *codes;
     uint64_t no;
     int n = decode_settled(frame, len, &no, &codes);
@@ -62,12 +62,13 @@ static void add_tasks(const void *frame, size_t len)
     if (n >= 0)
         add(" (seen %" PRIu64 ")", head.seen);
     for (int i = 0; i < n; i++)
-        add(" %s (ref %" PRIx64 ", try %u)", id_text(records[i].id), records[i].ref, records[i].try_no);
+        add(" %s (ref %" PRIx64 ", try %u%s)", id_text(records[i].id), records[i].ref, records[i].try_no,
+            records[i].note_len > 0 ? ", noted" : "");
 }
 
 static void add_results(const void *frame, size_t len)
 {
-    static const char *const outcomes[] = {"ok", "transient", "permanent", "blocked"};
+    static const char *const outcomes[] = {"ok", "transient", "permanent", "blocked", "unknown"};
     static result_record_t records[RECORDS_MAX];
     uint64_t no;
     int n = decode_results(frame, len, &no, records);
@@ -76,6 +77,24 @@ static void add_results(const void *frame, size_t len)
     for (int i = 0; i < n; i++)
         add(" (ref %" PRIx64 ", try %u, %s %" PRId64 " ms)", records[i].ref, records[i].try_no,
             outcomes[records[i].outcome], records[i].ms);
+}
+
+static void add_notes(const void *frame, size_t len)
+{
+    static note_record_t records[RECORDS_MAX];
+    int n = decode_notes(frame, len, records);
+    for (int i = 0; i < n; i++)
+        add(" (ref %" PRIx64 ", try %u, %u bytes, %" PRId64 " ms)", records[i].ref, records[i].try_no,
+            records[i].len, records[i].grant_ms);
+}
+
+static void add_grants(const void *frame, size_t len)
+{
+    static grant_record_t records[RECORDS_MAX];
+    int n = decode_grants(frame, len, records);
+    for (int i = 0; i < n; i++)
+        add(" (ref %" PRIx64 ", try %u, %s)", records[i].ref, records[i].try_no,
+            records[i].granted ? "granted" : "refused");
 }
 
 static void add_session(int command, const void *frame, size_t len)
@@ -107,8 +126,9 @@ void trace_frame(const conn_t *c, int end, bool sends, int command, const void *
         [CMD_PING] = "PING",       [CMD_BYE] = "BYE",         [CMD_ERROR] = "ERROR",
         [CMD_WINDOW] = "WINDOW",   [CMD_DELIVER] = "DELIVER", [CMD_PROGRESS] = "PROGRESS",
         [CMD_SETTLED] = "SETTLED", [CMD_TASKS] = "TASKS",     [CMD_RESULTS] = "RESULTS",
-        [CMD_PUBLISH] = "PUBLISH", [CMD_CONFIRM] = "CONFIRM", [CMD_STATUS] = "STATUS",
-        [CMD_REPORT] = "REPORT",   [CMD_DEAD] = "DEAD",       [CMD_BURIED] = "BURIED",
+        [CMD_NOTES] = "NOTES",     [CMD_GRANTS] = "GRANTS",   [CMD_PUBLISH] = "PUBLISH",
+        [CMD_CONFIRM] = "CONFIRM", [CMD_STATUS] = "STATUS",   [CMD_REPORT] = "REPORT",
+        [CMD_DEAD] = "DEAD",       [CMD_BURIED] = "BURIED",
     };
     text[0] = '\0';
     switch (command) {
@@ -126,6 +146,12 @@ void trace_frame(const conn_t *c, int end, bool sends, int command, const void *
         break;
     case CMD_RESULTS:
         add_results(frame, len);
+        break;
+    case CMD_NOTES:
+        add_notes(frame, len);
+        break;
+    case CMD_GRANTS:
+        add_grants(frame, len);
         break;
     default:
         add_session(command, frame, len);

@@ -49,9 +49,10 @@ static void valid_progress(uint64_t *seed, buffer_t *out)
         const step_t step = {.id = {.stream = 1 + (random_next(seed) >> 2), .seq = 1 + below(seed, 1000)},
                              .token = random_next(seed) >> 1,
                              .done = (uint8_t)below(seed, 4),
-                             .op = (step_op_t)below(seed, 4),
+                             .op = (step_op_t)below(seed, OP_NOTE + 1),
                              .ms = (int64_t)below(seed, 1000),
-                             .text = {.bytes = "no answer", .len = 9}};
+                             .text = {.bytes = "no answer", .len = 9},
+                             .note = {.bit = 1, .bytes = "intent", .len = 6}};
         progress_add(&batch, &step);
     }
     batch_end(&batch);
@@ -68,6 +69,22 @@ static void valid_results(uint64_t *seed, buffer_t *out)
                                         .outcome = (outcome_t)below(seed, OUTCOMES),
                                         .text = {.bytes = "refused", .len = 7}};
         results_add(&batch, &result);
+    }
+    batch_end(&batch);
+}
+
+static void valid_notes(uint64_t *seed, buffer_t *out)
+{
+    batch_t batch;
+
+    notes_begin(&batch, out);
+    for (uint64_t n = below(seed, 5); n > 0; n--) {
+        const note_record_t note = {.ref = random_next(seed) >> 1,
+                                    .try_no = 1,
+                                    .grant_ms = (int64_t)below(seed, 1000),
+                                    .bytes = "intent",
+                                    .len = (uint32_t)below(seed, 7)};
+        notes_add(&batch, &note);
     }
     batch_end(&batch);
 }
@@ -106,6 +123,8 @@ static void valid(frames_place_t place, uint64_t *seed, buffer_t *out)
     case FRAMES_TASKS:
         if (below(seed, 3) == 0)
             valid_hello(seed, true, out);
+        else if (below(seed, 3) == 0)
+            valid_notes(seed, out);
         else
             valid_results(seed, out);
         break;
@@ -211,7 +230,8 @@ static void mutate(uint64_t *seed, buffer_t *out)
 
 bad_kind_t frames_bad(frames_place_t place, uint64_t *seed, buffer_t *out)
 {
-    static const uint8_t commands[] = {1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 20, 21, 30, 31, 40, 41};
+    static const uint8_t commands[] = {1,  2,  3,  4,  5,  6,  7,  10, 11, 12,
+                                       20, 21, 22, 23, 30, 31, 40, 41, 42, 43};
     /* Half of them mutations, which reach the furthest. */
     bad_kind_t kind = (bad_kind_t)below(seed, 2 * BAD_KINDS);
 

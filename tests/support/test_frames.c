@@ -47,6 +47,10 @@ static bool taken(const void *frame, size_t len, void *room)
         return decode_tasks(frame, len, &head, room) >= 0;
     case CMD_RESULTS:
         return decode_results(frame, len, &number, room) >= 0;
+    case CMD_NOTES:
+        return decode_notes(frame, len, room) >= 0;
+    case CMD_GRANTS:
+        return decode_grants(frame, len, room) >= 0;
     case CMD_PUBLISH:
         return decode_publish(frame, len, &publish, room) >= 0;
     case CMD_CONFIRM:

@@ -33,21 +33,22 @@ static void dead_comes_back(void **state)
     (void)state;
     const dead_t given = {.version = 1,
                           .number = 7,
-                          .act = ACT_PURGE,
+                          .act = ACT_DONE,
                           .filter = {.id = {900, 2},
                                      .host = {"web-*", 5},
                                      .reason = {"*refused*", 9},
                                      .older_ms = 5,
                                      .newer_ms = CODEC_INT_MAX},
                           .after = {900, 1},
-                          .max = LETTERS_MAX};
+                          .max = LETTERS_MAX,
+                          .legs = 255};
     dead_t got;
     encode_dead(&b, &given);
     assert_command(&b, CMD_DEAD);
     assert_int_equal(decode_dead(b.data, b.len, &got), 0);
     assert_int_equal(got.version, 1);
     assert_int_equal(got.number, 7);
-    assert_int_equal(got.act, ACT_PURGE);
+    assert_int_equal(got.act, ACT_DONE);
     assert_int_equal(got.filter.id.stream, 900);
     assert_int_equal(got.filter.id.seq, 2);
     assert_int_equal(got.filter.host.len, 5);
@@ -56,12 +57,15 @@ static void dead_comes_back(void **state)
     assert_true(got.filter.newer_ms == CODEC_INT_MAX);
     assert_int_equal(got.after.seq, 1);
     assert_int_equal(got.max, LETTERS_MAX);
+    assert_int_equal(got.legs, 255);
 }
 
 static void dead_out_of_its_ranges(void **state)
 {
     (void)state;
     expect_only(dead, "[42,1,7,0,[0,0,\"\",\"\",0,0],0,0,1000,0]", 0);
+    expect(dead, "[42,1,7,4,[0,0,\"\",\"\",0,0],0,0,1000,255]", 0);
+    refuse(dead, "[42,1,7,4,[0,0,\"\",\"\",0,0],0,0,1000,256]");
     refuse(dead, "[42,1,7,5,[0,0,\"\",\"\",0,0],0,0,1000,0]");
     refuse(dead, "[42,1,7,0,[0,0,\"\",\"\",0,0],0,0,1001,0]");
     refuse(dead, "[42,1,7,0,[0,0,\"\",\"\",0,0],0,0,0,0]");

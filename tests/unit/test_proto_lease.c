@@ -94,6 +94,109 @@ static void tries_of_a_delivery_come_back(void **state)
     refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[1],[1]]]]");
 }
 
+static void add_note(buffer_t *notes, uint8_t bit, const void *bytes, uint32_t len)
+{
+    note_write(notes, &(note_t){.bit = bit, .bytes = bytes, .len = len});
+}
+
+static void notes_of_a_delivery_come_back(void **state)
+{
+    (void)state;
+    static const uint8_t large[NOTE_BYTES_MAX] = {1, 2, 3};
+    buffer_t notes;
+    buffer_init(&notes);
+    add_note(&notes, 1, "intent", 6);
+    add_note(&notes, 7, large, sizeof large);
+    add_note(&notes, 0, "", 0);
+    const delivery_record_t given[] = {
+        {.id = {1, 1},
+         .body = "body",
+         .body_len = 4,
+         .notes = notes.data,
+         .notes_len = (uint32_t)notes.len,
+         .notes_count = 3},
+        {.id = {1, 2}, .body = "", .tries = {0, 2}},
+        {.id = {1, 3}, .body = ""},
+    };
+    deliver_begin(&batch, &b);
+    for (int i = 0; i < 3; i++) {
+        deliver_add(&batch, &given[i]);
+    }
+    batch_end(&batch);
+    memset(deliveries, UNTOUCHED, sizeof deliveries[0]);
+    assert_int_equal(deliver(&b), 3);
+    assert_int_equal(deliveries[0].notes_count, 3);
+    assert_int_equal(deliveries[0].notes_len, notes.len);
+    assert_memory_equal(deliveries[0].notes, notes.data, notes.len);
+    for (int i = 0; i < LEGS_MAX; i++) {
+        assert_int_equal(deliveries[0].tries[i], 0);
+    }
+    for (int i = 1; i < 3; i++) {
+        assert_null(deliveries[i].notes);
+        assert_int_equal(deliveries[i].notes_len, 0);
+        assert_int_equal(deliveries[i].notes_count, 0);
+    }
+    assert_int_equal(deliveries[1].tries[1], 2);
+    reader_t r;
+    note_t note;
+    reader_init(&r, deliveries[0].notes, deliveries[0].notes_len);
+    assert_true(note_read(&r, &note));
+    assert_int_equal(note.bit, 1);
+    assert_int_equal(note.len, 6);
+    assert_memory_equal(note.bytes, "intent", 6);
+    assert_true(note_read(&r, &note));
+    assert_int_equal(note.bit, 7);
+    assert_int_equal(note.len, NOTE_BYTES_MAX);
+    assert_true(note_read(&r, &note));
+    assert_int_equal(note.len, 0);
+    note.bit = UNTOUCHED;
+    assert_false(note_read(&r, &note));
+    assert_int_equal(note.bit, UNTOUCHED);
+    /* One that is cut off is none, and neither is what follows it. */
+    reader_init(&r, notes.data, 3);
+    assert_false(note_read(&r, &note));
+    assert_false(note_read(&r, &note));
+    buffer_done(&notes);
+}
+
+static void notes_of_a_delivery_out_of_their_ranges(void **state)
+{
+    (void)state;
+    expect(deliver, "[10,[[900,1,5,3,0,\"bin:\",[],[]]]]", 1);
+    expect(deliver, "[10,[[900,1,5,3,0,\"bin:\",[1],[[0,\"bin:a\"],[7,\"bin:\"]]]]]", 1);
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[],[[1,\"bin:a\"],[0,\"bin:b\"],[1,\"bin:c\"]]]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[],[[8,\"bin:a\"]]]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[],[[0,\"a\"]]]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[],[[0]]]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[],[[0,\"bin:a\",1]]]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[],[0]]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[],\"bin:a\"]]]");
+    refuse(deliver, "[10,[[900,1,5,3,0,\"bin:\",[],[],[]]]]");
+    static const uint8_t large[NOTE_BYTES_MAX + 1];
+    buffer_t notes;
+    buffer_init(&notes);
+    for (uint32_t len = NOTE_BYTES_MAX; len <= sizeof large; len++) {
+        buffer_clear(&notes);
+        buffer_clear(&b);
+        add_note(&notes, 0, large, len);
+        const delivery_record_t d = {.id = {1, 1},
+                                     .body = "",
+                                     .notes = notes.data,
+                                     .notes_len = (uint32_t)notes.len,
+                                     .notes_count = 1};
+        deliver_begin(&batch, &b);
+        deliver_add(&batch, &d);
+        batch_end(&batch);
+        assert_int_equal(deliver(&b), len == NOTE_BYTES_MAX ? 1 : -EPROTO);
+        reader_t r;
+        note_t note;
+        reader_init(&r, notes.data, notes.len);
+        assert_int_equal(note_read(&r, &note), len == NOTE_BYTES_MAX);
+    }
+    buffer_done(&notes);
+    buffer_clear(&b);
+}
+
 static void a_body_of_65536_bytes_and_no_more(void **state)
 {
     (void)state;
@@ -270,6 +373,60 @@ static void tries_out_of_their_ranges(void **state)
     buffer_done(&events);
 }
 
+static void a_note_of_a_step_comes_back(void **state)
+{
+    (void)state;
+    static uint8_t large[NOTE_BYTES_MAX + 1];
+    memset(large, 0xff, sizeof large);
+    for (uint32_t len = 0; len <= sizeof large; len += len == 0 ? NOTE_BYTES_MAX : 1) {
+        const step_t s = {.id = {900, 1},
+                          .token = 5,
+                          .done = 1,
+                          .op = OP_NOTE,
+                          .ms = DURATION_MS_MAX,
+                          .text = {"", 0},
+                          .note = {.bit = 7, .bytes = large, .len = len}};
+        const step_t extend = {.id = {900, 2}, .op = OP_EXTEND, .ms = 1, .text = {"", 0}};
+        buffer_clear(&b);
+        progress_begin(&batch, &b, 1);
+        progress_add(&batch, &s);
+        progress_add(&batch, &extend);
+        batch_end(&batch);
+        memset(steps, UNTOUCHED, 2 * sizeof steps[0]);
+        assert_int_equal(progress(&b), len <= NOTE_BYTES_MAX ? 2 : -EPROTO);
+        if (len > NOTE_BYTES_MAX) {
+            continue;
+        }
+        assert_int_equal(steps[0].op, OP_NOTE);
+        assert_int_equal(steps[0].ms, DURATION_MS_MAX);
+        assert_int_equal(steps[0].note.bit, 7);
+        assert_int_equal(steps[0].note.len, len);
+        assert_memory_equal(steps[0].note.bytes, large, len);
+        assert_int_equal(steps[1].op, OP_EXTEND);
+        assert_int_equal(steps[1].note.len, 0); /* the last one's is not taken for its own */
+        assert_null(steps[1].note.bytes);
+    }
+}
+
+static void notes_of_a_step_out_of_their_ranges(void **state)
+{
+    (void)state;
+    expect_only(progress, "[11,1,[[900,1,5,1,2,4,3000,\"why\",[],[1,\"bin:intent\"]]]]", 1);
+    expect(progress, "[11,1,[[900,1,5,1,0,4,0,\"\",[],[0,\"bin:\"]]]]", 1);
+    refuse(progress, "[11,1,[[900,1,5,1,0,4,0,\"\",[],[8,\"bin:a\"]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,4,0,\"\",[],[0,\"a\"]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,4,0,\"\",[],[0]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,4,86400001,\"\",[],[0,\"bin:a\"]]]]");
+    refuse(progress, "[11,1,[[900,1,5,1,0,5,0,\"\",[],[0,\"bin:a\"]]]]");
+    /* A note belongs to its op, and the op to a note. */
+    refuse(progress, "[11,1,[[900,1,5,1,0,4,0,\"\",[]]]]");
+    for (char op = '0'; op < '4'; op++) {
+        char json[] = "[11,1,[[900,1,5,1,0,?,0,\"\",[],[0,\"bin:a\"]]]]";
+        *strchr(json, '?') = op;
+        refuse(progress, json);
+    }
+}
+
 static void a_step_that_says_only_done_is_short(void **state)
 {
     (void)state;
@@ -389,12 +546,16 @@ int main(void)
         cmocka_unit_test_teardown(deliver_comes_back, clear),
         cmocka_unit_test(deliver_out_of_its_ranges),
         cmocka_unit_test_teardown(tries_of_a_delivery_come_back, clear),
+        cmocka_unit_test_teardown(notes_of_a_delivery_come_back, clear),
+        cmocka_unit_test_teardown(notes_of_a_delivery_out_of_their_ranges, clear),
         cmocka_unit_test_teardown(tries_of_a_step_come_back, clear),
         cmocka_unit_test_teardown(tries_out_of_their_ranges, clear),
         cmocka_unit_test_teardown(a_body_of_65536_bytes_and_no_more, clear),
         cmocka_unit_test_teardown(records_up_to_4096, clear),
         cmocka_unit_test_teardown(a_full_frame_is_below_the_limit, clear),
         cmocka_unit_test_teardown(progress_comes_back, clear),
+        cmocka_unit_test_teardown(a_note_of_a_step_comes_back, clear),
+        cmocka_unit_test(notes_of_a_step_out_of_their_ranges),
         cmocka_unit_test_teardown(a_step_that_says_only_done_is_short, clear),
         cmocka_unit_test(progress_out_of_its_ranges),
         cmocka_unit_test_teardown(a_frame_without_steps_has_its_number, clear),
