@@ -71,6 +71,7 @@ static int fill(delivery_t *d, entry_t *e, const delivery_message_t *m, int64_t 
     switch (m->state) {
     case MESSAGE_LIMBO:
         e->state = ENTRY_LIMBO;
+        e->token = m->token;
         e->due_ms = now_ms + (m->wait_ms > 0 ? m->wait_ms : d->limits.ack_deadline_ms);
         return 0;
     case MESSAGE_DEAD:

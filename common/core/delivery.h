@@ -54,7 +54,7 @@ typedef enum {
     MESSAGE_NEW,   /* to READY, or PARKED when wait_ms > 0 */
     MESSAGE_BACK,  /* the same, and when it goes out it goes before those that have never been */
     MESSAGE_LIMBO, /* may be out since before a restart: waits wait_ms (0: one ack deadline), or until an
-                      extend adopts it */
+                      extend or a note adopts it */
     MESSAGE_DEAD,  /* a dead letter that a late step names: leaves with the next commit or rollback */
 } message_state_t;
 
@@ -63,6 +63,7 @@ typedef struct {
     uint8_t legs, done, bad;
     uint32_t deliveries;
     message_state_t state;
+    uint64_t token; /* LIMBO: of the last lease that is known of; no older one adopts. 0: of none */
     int64_t wait_ms;
     int64_t added_us; /* monotonic; 0: not measured */
     const void *body; /* NULL: read it at delivery */
@@ -114,6 +115,7 @@ typedef struct {
     uint64_t token;
     uint8_t done, bad;
     step_op_t op;
+    uint8_t note_bit; /* NOTE: of which leg; the note itself is the caller's */
     int64_t ms;
     uint32_t ref; /* the caller's: comes back in the change */
 } delivery_step_t;
@@ -168,7 +170,9 @@ void delivery_untake(delivery_t *d, const delivery_item_t *items, size_t n);
 uint64_t delivery_ready_head(const delivery_t *d);
 
 /* A step from a session: its SETTLED byte. STEP_GONE when the id is not in the table: the caller looks on
- * disk, adds what it finds (MESSAGE_LIMBO, MESSAGE_DEAD or MESSAGE_NEW without a body) and calls again. */
+ * disk, adds what it finds (MESSAGE_LIMBO, MESSAGE_DEAD or MESSAGE_NEW without a body) and calls again.
+ * STEP_GRANTED: the caller writes the note with the round; a change is staged for the message, so that it
+ * stays where it is until then. */
 step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_step_t *s, int64_t now_ms);
 /* Its legs that have ended badly, with what is staged; 0 when the id is not in the table. */
 uint8_t delivery_bad(const delivery_t *d, uint64_t id);

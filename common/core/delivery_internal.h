@@ -34,7 +34,7 @@ typedef struct {
 /* 64 bytes; links and heap add 24. */
 typedef struct {
     uint64_t id;
-    uint64_t token; /* of the lease; 0: none */
+    uint64_t token; /* of the lease; LIMBO: the first that may adopt it; 0: none */
     int64_t due_ms; /* LEASED: deadline; PARKED, LIMBO: end */
     int64_t added_us;
     void *body; /* of a READY one, from the slab; NULL: on disk only */

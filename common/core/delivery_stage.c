@@ -128,11 +128,37 @@ static step_code_t extend(delivery_t *d, uint32_t slot, uint16_t session, const 
     return STEP_KEPT;
 }
 
-/* A token of an earlier start: this may be the lease that was out when the publisher stopped. */
-static bool is_older(const delivery_t *d, uint64_t token)
+/* A worker is about to do what cannot be undone, and for so long nobody else is to be given the message. Who
+ * asks for more than the cap leaves gets nothing: a lease that ends in the middle is what the note is there
+ * to prevent. */
+static step_code_t grant(delivery_t *d, uint32_t slot, uint16_t session, const delivery_step_t *s,
+                         int64_t now_ms)
 {
-    uint64_t epoch = token >> EPOCH_SHIFT;
-    return epoch != 0 && epoch < d->epoch;
+    entry_t *e = &d->entries[slot];
+    outlook_t o = outlook(d, e);
+    uint8_t open = e->legs & (uint8_t) ~(o.done | o.bad);
+    if (s->note_bit >= LEGS_MAX || (open >> s->note_bit & 1) == 0) {
+        return STEP_KEPT;
+    }
+    int64_t ms = clamp(s->ms, 0, DURATION_MS_MAX);
+    int64_t gain_ms = ms > 0 && now_ms + ms > e->due_ms ? now_ms + ms - e->due_ms : 0;
+    if (gain_ms > 0 && gain_ms > d->limits.lease_cap_ms - e->extended_ms) {
+        return STEP_KEPT;
+    }
+    stage(d, slot);
+    e->due_ms += gain_ms;
+    e->extended_ms += (uint32_t)gain_ms;
+    table_assign(d, slot, d->sessions[session].is_open ? session : e->session);
+    return STEP_GRANTED;
+}
+
+/* A token of an earlier start: this may be the lease that was out when the publisher stopped. One that is
+ * older than a lease under which a note was recorded is not: whoever has it has not seen that note. */
+static bool may_adopt(const delivery_t *d, const entry_t *e, const delivery_step_t *s)
+{
+    uint64_t epoch = s->token >> EPOCH_SHIFT;
+    return e->state == ENTRY_LIMBO && (s->op == OP_EXTEND || s->op == OP_NOTE) && epoch != 0 &&
+           epoch < d->epoch && s->token >= e->token;
 }
 
 static void adopt(delivery_t *d, uint32_t slot, uint64_t token)
@@ -175,7 +201,7 @@ step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_st
     if (has_ended(d, e, &code)) {
         return code;
     }
-    if (e->state == ENTRY_LIMBO && s->op == OP_EXTEND && is_older(d, s->token)) {
+    if (may_adopt(d, e, s)) {
         adopt(d, slot, s->token);
     }
     if (e->state != ENTRY_LEASED || e->token != s->token || outlook(d, e).fate != FATE_KEEP) {
@@ -194,6 +220,7 @@ step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_st
     case OP_RELEASE:
         return release(d, slot, s->ref, clamp(s->ms, 0, DURATION_MS_MAX));
     case OP_NOTE:
+        return grant(d, slot, session, s, now_ms);
     case OP_NONE:
         break;
     }

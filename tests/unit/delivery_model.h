@@ -193,6 +193,23 @@ static inline int ended(const message_t *x)
     return dead && (c->done | c->bad) == x->legs ? STEP_DEAD : -1;
 }
 
+static inline step_code_t model_note(const model_t *m, message_t *x, uint16_t session,
+                                     const delivery_step_t *s)
+{
+    const delivery_change_t *c = x->staged ? &x->then : &x->now;
+    uint32_t open = x->legs & ~(uint32_t)(c->done | c->bad);
+    int64_t due_ms = s->ms > 0 && m->now_ms + s->ms > x->due_ms ? m->now_ms + s->ms : x->due_ms;
+    bool fits = due_ms == x->due_ms || x->extended_ms + due_ms - x->due_ms <= MODEL_CAP_MS;
+    if ((open & 1U << s->note_bit) == 0 || !fits) {
+        return STEP_KEPT;
+    }
+    begin(x);
+    x->extended_ms += due_ms - x->due_ms;
+    x->due_ms = due_ms;
+    x->session = m->open[session] ? session : x->session;
+    return STEP_GRANTED;
+}
+
 static inline step_code_t model_step(model_t *m, message_t *x, uint16_t session, const delivery_step_t *s)
 {
     if (x->kind == GONE) {
@@ -203,7 +220,8 @@ static inline step_code_t model_step(model_t *m, message_t *x, uint16_t session,
         return ended(x);
     }
     uint64_t epoch = s->token >> EPOCH_SHIFT;
-    if (x->kind == LIMBO && s->op == OP_EXTEND && epoch > 0 && epoch < EPOCH) {
+    bool adopts = s->op == OP_EXTEND || s->op == OP_NOTE;
+    if (x->kind == LIMBO && adopts && epoch > 0 && epoch < EPOCH && s->token >= x->token) {
         x->kind = LEASED;
         x->token = s->token;
         x->given_ms = x->due_ms - ACK_MS;
@@ -224,6 +242,9 @@ static inline step_code_t model_step(model_t *m, message_t *x, uint16_t session,
     }
     if (s->op == OP_NACK || s->op == OP_RELEASE) {
         return model_back(x, s->op == OP_NACK ? LEASE_NACKED : LEASE_RELEASED, s->ref, s->ms);
+    }
+    if (s->op == OP_NOTE) {
+        return model_note(m, x, session, s);
     }
     if (s->op == OP_EXTEND) {
         if (x->extended_ms >= MODEL_CAP_MS) {

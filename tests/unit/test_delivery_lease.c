@@ -267,7 +267,7 @@ static void test_limbo_is_adopted(void **state)
     assert_int_equal(step(d, 4, 1, ours + (UINT64_C(1) << EPOCH_SHIFT), 0, 0, OP_EXTEND, 3000, 10),
                      STEP_STALE);
     assert_int_equal(step(d, 4, 1, 9, 0, 0, OP_EXTEND, 3000, 10), STEP_STALE);
-    /* Only extend adopts. */
+    /* Only extend and note adopt. */
     assert_int_equal(step(d, 4, 1, older, 0, RESTART, OP_NONE, 0, 10), STEP_STALE);
     assert_int_equal(step(d, 4, 1, older, 0, 0, OP_NACK, 0, 10), STEP_STALE);
     assert_int_equal(step(d, 4, 1, older, 0, 0, OP_RELEASE, 0, 10), STEP_STALE);

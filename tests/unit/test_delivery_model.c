@@ -161,6 +161,7 @@ static void op_add(model_t *m)
         .bad = draw(m, 4) == 0 ? draw(m, 256) : 0,
         .deliveries = draw(m, 2) * draw(m, MODEL_DELIVERIES + 1),
         .state = draw(m, 2) == 0 ? 1 + draw(m, 3) : MESSAGE_NEW,
+        .token = draw(m, 2) * ((draw(m, EPOCH) << EPOCH_SHIFT) + draw(m, 10)),
         .wait_ms = draw(m, 4) == 0 ? 1 + draw(m, 2 * ACK_MS) : 0,
         .added_us = draw(m, 2) * 1000,
         .body = draw(m, 2) == 0 ? body : NULL,
@@ -183,6 +184,7 @@ static void op_add(model_t *m)
         .order = ++m->orders,
         .returned = new.state == MESSAGE_BACK,
         .session = DELIVERY_NO_SESSION,
+        .token = new.state == MESSAGE_LIMBO ? new.token : 0,
         .due_ms = m->now_ms + (new.wait_ms > 0 ? new.wait_ms : ACK_MS),
         .added_us = new.added_us,
     };
@@ -271,7 +273,8 @@ static void op_step(model_t *m)
                 : draw(m, 3) == 0 ? 1U << draw(m, 3)
                                   : 0,
         .bad = draw(m, 8) == 0 ? draw(m, 256) : 0,
-        .op = draw(m, 2) == 0 ? OP_EXTEND : draw(m, 4),
+        .op = draw(m, 2) == 0 ? OP_EXTEND : draw(m, OP_NOTE + 1),
+        .note_bit = draw(m, 4),
         .ms = draw(m, 3) * draw(m, 6000),
         .ref = draw(m, 1000),
     };
