@@ -80,12 +80,13 @@ typedef struct {
     bool full;
 } reading_t;
 
-/* A delivery that brings tries along is read from disk when it goes out: memory does not hold them. So is a
- * suspect, which may wait for long: bodies of others need the room. */
+/* A delivery that brings tries or notes along is read from disk when it goes out: memory does not hold them.
+ * So is a suspect, which may wait for long: bodies of others need the room. */
 static bool goes_out_from_disk(const outbox_row_t *row)
 {
     static const uint8_t none[LEGS_MAX];
-    return row->deliveries >= SUSPECT_LOSSES || memcmp(row->tries, none, sizeof none) != 0;
+    return row->deliveries >= SUSPECT_LOSSES || row->notes_len > 0 ||
+           memcmp(row->tries, none, sizeof none) != 0;
 }
 
 static delivery_message_t message_of(const backlog_t *b, const outbox_row_t *row, int64_t now_ms)
@@ -97,6 +98,7 @@ static delivery_message_t message_of(const backlog_t *b, const outbox_row_t *row
         .done = row->done,
         .bad = row->bad,
         .deliveries = row->deliveries,
+        .token = row->noted,
         .wait_ms = outbox_wait_ms(row, backlog_wall_ms(b, now_ms)),
         .added_us = stamps_find(&b->stamps, row->id),
         .body = whole ? row->body : NULL,

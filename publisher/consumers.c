@@ -1,4 +1,5 @@
 #include "publisher/consumers.h"
+#include "common/core/notes.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/log.h"
 #include <assert.h>
@@ -204,7 +205,8 @@ void consumers_answer(consumers_t *c)
     c->answers_count = 0;
 }
 
-/* A body that is only on disk, and the tries with it: a redelivery, or one that was not read yet. */
+/* A body that is only on disk, and the tries and notes with it: a redelivery, or one that was not read yet.
+ */
 static int fetch(consumers_t *c, const delivery_item_t *item, delivery_record_t *record)
 {
     outbox_row_t row;
@@ -215,6 +217,11 @@ static int fetch(consumers_t *c, const delivery_item_t *item, delivery_record_t 
         record->body = row.body;
         record->body_len = row.body_len;
         memcpy(record->tries, row.tries, sizeof record->tries);
+        buffer_clear(&c->notes);
+        record->notes_count = notes_of(row.notes, row.notes_len, item->open, &c->notes);
+        record->notes = c->notes.data;
+        record->notes_len = (uint32_t)c->notes.len;
+        r = c->notes.failed ? -ENOMEM : 0;
     }
     return r;
 }
@@ -307,6 +314,7 @@ int consumers_open(consumers_t *c, const settings_t *s, outbox_t *outbox, delive
     c->epoch = outbox_epoch(outbox);
     c->stream = outbox_stream(outbox, c->epoch);
     buffer_init(&c->frame);
+    buffer_init(&c->notes);
     c->steps = malloc(RECORDS_MAX * sizeof *c->steps);
     c->items = malloc(RECORDS_MAX * sizeof *c->items);
     c->answers = malloc(ANSWERS_MAX * sizeof *c->answers);
@@ -342,5 +350,6 @@ void consumers_close(consumers_t *c, int linger_ms)
     free(c->answers);
     free(c->labels);
     buffer_done(&c->frame);
+    buffer_done(&c->notes);
     memset(c, 0, sizeof *c);
 }

@@ -31,6 +31,7 @@ typedef struct {
     uint64_t stream; /* of this start */
     uint32_t epoch;
     buffer_t frame;
+    buffer_t notes; /* of the message that is put into it */
     step_t *steps;
     delivery_item_t *items;
     progress_answer_t *answers;

@@ -93,6 +93,12 @@ static void add_letter(look_t *look, const outbox_letter_t *l)
                                          .events_count = events < 0 ? 0 : (uint32_t)events});
 }
 
+/* Of a letter that is to be called done. */
+static uint8_t legs_of(const dead_t *d)
+{
+    return d->legs != 0 ? d->legs : UINT8_MAX;
+}
+
 /* Behind which row it goes on when this one has no name: 0 when it has one. */
 static uint64_t skip_from(const outbox_t *o, uint64_t row)
 {
@@ -100,6 +106,14 @@ static uint64_t skip_from(const outbox_t *o, uint64_t row)
     if (id.stream == 0 || id.stream > INT64_MAX)
         return outbox_next_start(o, row);
     return id.seq == 0 ? row : 0;
+}
+
+/* Without its body it is no message that could go out, and what has not ended badly is not called done. */
+static bool is_usable(const dead_t *d, const outbox_letter_t *l)
+{
+    if (d->act == ACT_REDRIVE)
+        return l->body_len > 0;
+    return d->act != ACT_DONE || (l->bad & l->legs & (uint8_t)~l->done & legs_of(d)) != 0;
 }
 
 static bool look_at(void *arg, const outbox_letter_t *l)
@@ -110,9 +124,7 @@ static bool look_at(void *arg, const outbox_letter_t *l)
         return false;
     look->last = l->id;
     look->bytes += l->body_len + l->events_len + glob_bytes(look, l);
-    /* Without its body it is no message that could go out. */
-    bool usable = look->dead->act != ACT_REDRIVE || l->body_len > 0;
-    if (usable && is_asked_for(look, l)) {
+    if (is_usable(look->dead, l) && is_asked_for(look, l)) {
         if (look->dead->act == ACT_REDRIVE)
             look->redriven_bytes += l->body_len;
         if (look->dead->act == ACT_LIST)
@@ -126,14 +138,31 @@ static bool look_at(void *arg, const outbox_letter_t *l)
     return !look->more;
 }
 
-/* Redrives or purges what was found: 0, or the error with which the round has failed. */
+static int change_one(const letters_t *l, const dead_t *d, const struct letters_pick *pick)
+{
+    switch (d->act) {
+    case ACT_REDRIVE:
+        return round_redrive(l->round, pick->id, pick->deliveries);
+    case ACT_PURGE:
+        return round_purge(l->round, pick->id);
+    case ACT_DONE:
+        return round_resolve(l->round, pick->id, legs_of(d));
+    default:
+        return 0;
+    }
+}
+
+static bool writes(const dead_t *d)
+{
+    return d->act == ACT_REDRIVE || d->act == ACT_PURGE || d->act == ACT_DONE;
+}
+
+/* What was found is redriven, purged or done: 0, or the error with which the round has failed. */
 static int change(look_t *look, uint64_t after)
 {
     const letters_t *l = look->letters;
     for (uint32_t i = 0; i < look->taken; i++) {
-        const struct letters_pick *pick = &l->picks[i];
-        int r = look->dead->act == ACT_PURGE ? round_purge(l->round, pick->id)
-                                             : round_redrive(l->round, pick->id, pick->deliveries);
+        int r = change_one(l, look->dead, &l->picks[i]);
         if (r == -EAGAIN) {
             /* A consumer has just said something of it: it is asked for again from here. */
             look->last = i > 0 ? l->picks[i - 1].id : after;
@@ -228,7 +257,7 @@ static int do_what_is_asked(letters_t *l, const dead_t *d)
         r = outbox_letters(l->outbox, only - 1, only, 1, look_at, &look);
     if (one)
         look.more = false;
-    if (r == 0 && (d->act == ACT_REDRIVE || d->act == ACT_PURGE))
+    if (r == 0 && writes(d))
         r = change(&look, after);
     if (r < 0)
         return r;
@@ -260,18 +289,17 @@ int letters_take(letters_t *l, server_t *server, uint32_t client, const frame_t 
     int r = decode_dead(frame->data, frame->len, &d);
     if (r < 0)
         return r;
-    bool writes = d.act == ACT_REDRIVE || d.act == ACT_PURGE;
     if (d.version != PROTO_VERSION)
         return refuse(server, client, ERR_VERSION, "only version 1 is spoken here");
-    if (writes && l->closed)
+    if (writes(&d) && l->closed)
         return refuse(server, client, ERR_DRAINING, l->closed);
-    if ((writes && l->round->undone) || (d.act == ACT_REDRIVE && !outbox_has_room(l->outbox)))
+    if ((writes(&d) && l->round->undone) || (d.act == ACT_REDRIVE && !outbox_has_room(l->outbox)))
         return refuse(server, client, ERR_FULL, "the outbox or its disk is full");
     r = do_what_is_asked(l, &d);
     /* A round that has failed answers for itself, below. */
-    if (r < 0 && !(writes && l->round->failed < 0))
+    if (r < 0 && !(writes(&d) && l->round->failed < 0))
         return refuse(server, client, ERR_STORE, r == -ENOMEM ? "out of memory" : outbox_why(l->outbox));
-    if (writes)
+    if (writes(&d))
         answer_later(l, client);
     else
         server_send(server, client, &l->frame);

@@ -1,5 +1,5 @@
 /* Dead letters on the client endpoint: DEAD, answered by BURIED (docs/PROTOCOL.md section 6). Listing and
- * counting are answered at once; redrive and purge become part of the round and are answered after its
+ * counting are answered at once; redrive, purge and done become part of the round and are answered after its
  * commit. Each request looks at a bounded number of letters: the client asks again from where it ended. */
 #ifndef MANDRILL_LETTERS_H
 #define MANDRILL_LETTERS_H

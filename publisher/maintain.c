@@ -106,8 +106,9 @@ int maintain(const settings_t *settings, int signals_fd, char *why)
             snprintf(why, WHY_BYTES, "%s", outbox_why(m.outbox)[0] ? outbox_why(m.outbox) : strerror(-r));
     }
     if (r == 0)
-        log_info("stopped: %llu dead letters were redriven, %llu purged",
-                 (unsigned long long)m.round.counts.redriven, (unsigned long long)m.round.counts.purged);
+        log_info("stopped: %llu dead letters were redriven, %llu purged, of %llu legs were called done",
+                 (unsigned long long)m.round.counts.redriven, (unsigned long long)m.round.counts.purged,
+                 (unsigned long long)m.round.counts.resolved);
     close_parts(&m);
     return r;
 }

@@ -6,9 +6,9 @@
  * the writes, commit. Nothing in a round is true before outbox_commit() has returned 0.
  *
  * Row ids are epoch * 2^40 + seq. Tables: messages(id, legs, body) the hot one; states(id, ...) sparse, what
- * deliveries left behind, with the history; dead(id, ...) the dead letters; meta, one row: epoch,
- * dispatched_to, how many rows; streams(epoch, stream); legs(bit, name); clients(session, ...); loads(id,
- * position).
+ * deliveries left behind, with the history and the notes; dead(id, ...) the dead letters; meta, one row:
+ * epoch, dispatched_to, how many rows; streams(epoch, stream); legs(bit, name); clients(session, ...);
+ * loads(id, position).
  *
  * Errors: 0 or -errno: -EBUSY locked by another process, -EINVAL not an outbox or another version, -ENOSPC
  * disk full, -EIO the disk failed (do not go on: see ARCHITECTURE.md), -ENOENT no such row. outbox_why()
@@ -33,6 +33,9 @@ typedef struct {
     bool dead;
     const void *body; /* good until the next call */
     uint32_t body_len;
+    const void *notes; /* core/notes.h; as long as the body */
+    uint32_t notes_len;
+    uint64_t noted; /* the token under which the last of them was recorded; 0: none was */
 } outbox_row_t;
 /* What is left of the delay. The wall clock may have been set: never more than was given. */
 int64_t outbox_wait_ms(const outbox_row_t *row, int64_t wall_ms);
@@ -90,10 +93,20 @@ int outbox_change(outbox_t *o, const delivery_change_t *c, int64_t wall_ms);
 /* Adds events (event_write) to the row's history, also a dead letter's (core/history.h). `counts`: the tries
  * among them are counted in `tries`. -EPROTO: these are no events. */
 int outbox_history(outbox_t *o, uint64_t id, const void *events, size_t len, bool counts);
-/* The dead letter is a message again, its bad legs open, tries and deliveries 0, with these events in its
- * history and a delay that ends at `wall_ms`. */
+/* Keeps the note in place of an earlier one of its leg; an empty one in place of none. -ENOENT: no message.
+ */
+int outbox_note(outbox_t *o, uint64_t id, const note_t *note, uint64_t token);
+/* The dead letter is a message again, its bad legs open, tries and deliveries 0, without notes, with these
+ * events in its history and a delay that ends at `wall_ms`. */
 int outbox_redrive(outbox_t *o, uint64_t id, const void *events, size_t len, int64_t wall_ms);
 int outbox_purge(outbox_t *o, uint64_t id);
+/* Those of the legs that the dead letter has as bad are done after all; it is gone when there is no other
+ * leg. -ENOENT: there is no such letter, or none of them is bad. */
+typedef struct {
+    uint8_t done; /* legs that were bad */
+    bool gone;
+} outbox_resolved_t;
+int outbox_resolve(outbox_t *o, uint64_t id, uint8_t legs, outbox_resolved_t *ret);
 int outbox_dispatch(outbox_t *o, uint64_t id); /* raises dispatched_to */
 int outbox_client_set(outbox_t *o, uint64_t session, uint64_t number, uint64_t first_id, uint32_t stored,
                       int64_t wall_ms);

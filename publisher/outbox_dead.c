@@ -1,4 +1,5 @@
-/* Dead letters: how a message becomes one, is looked at, becomes a message again, or goes for good. */
+/* Dead letters: how a message becomes one, is looked at, becomes a message again, is done after all, or goes
+ * for good. */
 #include "common/core/history.h"
 #include "publisher/outbox_internal.h"
 #include <errno.h>
@@ -87,6 +88,26 @@ int outbox_purge(outbox_t *o, uint64_t id)
     int r = outbox_delete_run(o, ST_DELETE_DEAD, id, id, &o->now.dead);
     o->dirty = true;
     return r == 0 && o->now.dead == before ? -ENOENT : r;
+}
+
+int outbox_resolve(outbox_t *o, uint64_t id, uint8_t legs, outbox_resolved_t *ret)
+{
+    outbox_row_t row;
+    int r = outbox_find(o, id, &row);
+    if (r < 0)
+        return r;
+    uint8_t done = row.bad & legs & row.legs & (uint8_t)~row.done;
+    if (!row.dead || done == 0)
+        return -ENOENT;
+    bool gone = ((row.done | done) & row.legs) == row.legs;
+    outbox_bind(o, ST_MARK_DEAD, (uint64_t[]){id, row.done | done, row.bad & (uint8_t)~done, row.deliveries},
+                4);
+    r = gone ? outbox_delete_dead(o, id, id) : outbox_run(o, ST_MARK_DEAD, "resolving a dead letter");
+    if (r < 0)
+        return r;
+    o->dirty = true;
+    *ret = (outbox_resolved_t){.done = done, .gone = gone};
+    return 0;
 }
 
 /* An integer column, or 0 where none can be that is at most `max`. */

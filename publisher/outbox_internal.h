@@ -1,6 +1,7 @@
 /* Shared by the outbox's own files and nobody else: outbox.c (rounds), outbox_fresh.c (what is new in them),
- * outbox_read.c (what is asked of it), outbox_history.c, outbox_dead.c (dead letters), outbox_schema.c
- * (opening: lock, pragmas, tables, epoch) and outbox_space.c (how full it and its disk are). */
+ * outbox_read.c (what is asked of it), outbox_history.c, outbox_notes.c, outbox_dead.c (dead letters),
+ * outbox_schema.c (opening: lock, pragmas, tables, epoch), outbox_format.c (what file it is, and of which
+ * format) and outbox_space.c (how full it and its disk are). */
 #ifndef MANDRILL_OUTBOX_INTERNAL_H
 #define MANDRILL_OUTBOX_INTERNAL_H
 
@@ -11,7 +12,7 @@
 #include <sqlite3.h>
 
 /* "MDRL". A change of the tables that an older program must not touch raises the version. */
-enum { OUTBOX_APPLICATION_ID = 0x4d44524c, OUTBOX_VERSION = 2 };
+enum { OUTBOX_APPLICATION_ID = 0x4d44524c, OUTBOX_VERSION = 3 };
 
 enum {
     /* Of a new file. Each page that a commit changed is two writes to the WAL: with half as many a message at
@@ -59,6 +60,9 @@ typedef enum {
     ST_HISTORY_SET,
     ST_HISTORY_SET_DEAD,
     ST_HISTORY_NEW,
+    ST_NOTES,
+    ST_NOTES_SET,
+    ST_NOTES_NEW,
     ST_REDRIVE,
     ST_REDRIVE_STATE,
     ST_LETTERS,
@@ -111,6 +115,7 @@ struct outbox {
     char *path, *reserve_path;
     bool look;    /* opened for a look: no epoch */
     bool settled; /* what was found in the log is in its place */
+    int format;   /* as it was found */
     uint32_t epoch;
     outbox_counts_t now; /* as the round leaves it */
     outbox_counts_t committed;
@@ -137,6 +142,7 @@ struct outbox {
 
     buffer_t row;       /* body of the last row that was found */
     buffer_t history;   /* that is being written */
+    buffer_t notes;     /* the same */
     int64_t page_bytes; /* of this file, whoever made it */
     int64_t wal_bytes;
     int64_t commit_ms; /* of the last one */
@@ -183,6 +189,11 @@ int outbox_delete_dead(outbox_t *o, uint64_t first, uint64_t last);
 
 /* outbox_schema.c */
 int outbox_streams_load(outbox_t *o);
+
+/* outbox_format.c */
+int outbox_format_check(outbox_t *o, bool *ret_empty);
+/* An older one becomes OUTBOX_VERSION; of a look only as long as it lasts. Not before the log is settled. */
+int outbox_format_raise(outbox_t *o);
 
 /* outbox_space.c: a file that takes up room on the disk until the disk is full, so that there is something to
  * free for the deletions that make room again. */

@@ -89,6 +89,11 @@ static void read_row(sqlite3_stmt *st, bool dead, outbox_row_t *ret)
     ret->not_before_ms = sqlite3_column_int64(st, 6);
     ret->delay_ms = sqlite3_column_int64(st, 7);
     outbox_unpack_tries((uint64_t)sqlite3_column_int64(st, 8), ret->tries);
+    if (sqlite3_data_count(st) <= 9)
+        return;
+    ret->notes = sqlite3_column_blob(st, 9);
+    ret->notes_len = (uint32_t)sqlite3_column_bytes(st, 9);
+    ret->noted = (uint64_t)sqlite3_column_int64(st, 10);
 }
 
 static int read_rows(outbox_t *o, statement_t which, bool (*each)(void *arg, const outbox_row_t *row),
@@ -148,7 +153,9 @@ static int find_in(outbox_t *o, statement_t which, uint64_t id, outbox_row_t *re
         /* An open statement would keep the WAL from being reset. */
         buffer_clear(&o->row);
         buffer_append(&o->row, row.body, row.body_len);
+        buffer_append(&o->row, row.notes, row.notes_len);
         row.body = o->row.data;
+        row.notes = row.notes_len > 0 ? o->row.data + row.body_len : NULL;
         if (o->row.failed)
             r = outbox_error(o, SQLITE_NOMEM, "reading a message");
         else

@@ -10,8 +10,9 @@
 
 /* `dead` is a table of its own, so that a million dead letters cost a start, a scan and the search for the
  * oldest message nothing. A row of `states` exists only for a row of `messages`; `tries` has a byte for each
- * leg, and a history is events as event_write() has them. clients.at_h counts hours, so that a busy client
- * moves in its index once an hour. */
+ * leg, a history is events as event_write() has them, notes are as note_write() has them, and `noted` is the
+ * token under which the last of these was recorded. clients.at_h counts hours, so that a busy client moves in
+ * its index once an hour. What is new in a table stands last: outbox_format.c adds it to older ones. */
 static const char tables_sql[] =
     "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), epoch INTEGER NOT NULL,"
     " dispatched_to INTEGER NOT NULL, rows INTEGER NOT NULL, dead INTEGER NOT NULL,"
@@ -22,11 +23,11 @@ static const char tables_sql[] =
     "CREATE TABLE messages(id INTEGER PRIMARY KEY, legs INTEGER NOT NULL, body BLOB NOT NULL);"
     "CREATE TABLE states(id INTEGER PRIMARY KEY, done INTEGER NOT NULL, bad INTEGER NOT NULL,"
     " deliveries INTEGER NOT NULL, not_before_ms INTEGER NOT NULL, delay_ms INTEGER NOT NULL,"
-    " tries INTEGER NOT NULL, history BLOB);"
+    " tries INTEGER NOT NULL, history BLOB, notes BLOB, noted INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX states_due ON states(not_before_ms) WHERE not_before_ms > 0;"
     "CREATE TABLE dead(id INTEGER PRIMARY KEY, legs INTEGER NOT NULL, done INTEGER NOT NULL,"
     " bad INTEGER NOT NULL, deliveries INTEGER NOT NULL, died_ms INTEGER NOT NULL, epoch INTEGER NOT NULL,"
-    " reason TEXT NOT NULL, history BLOB, body BLOB NOT NULL);"
+    " reason TEXT NOT NULL, history BLOB, body BLOB NOT NULL, notes BLOB);"
     "CREATE TABLE clients(session INTEGER PRIMARY KEY, number INTEGER NOT NULL,"
     " first_id INTEGER NOT NULL, stored INTEGER NOT NULL, at_h INTEGER NOT NULL);"
     "CREATE INDEX clients_at ON clients(at_h);"
@@ -44,16 +45,22 @@ static const char *const statements_sql[STATEMENTS] = {
     [ST_MARK] = "UPDATE states SET done = ?2, bad = ?3, deliveries = ?4, not_before_ms = ?5, delay_ms = ?6"
                 " WHERE id = ?1",
     [ST_MARK_DEAD] = "UPDATE dead SET done = ?2, bad = ?3, deliveries = ?4 WHERE id = ?1",
-    [ST_MARK_NEW] = "INSERT INTO states VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, NULL)",
-    [ST_BURY] =
-        "INSERT INTO dead SELECT id, legs, ?2, ?3, ?4, ?5, ?6, ?7, ?8, body FROM messages WHERE id = ?1",
+    [ST_MARK_NEW] = "INSERT INTO states VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, NULL, NULL, 0)",
+    [ST_BURY] = "INSERT INTO dead SELECT id, legs, ?2, ?3, ?4, ?5, ?6, ?7, ?8, body,"
+                " (SELECT s.notes FROM states s WHERE s.id = ?1) FROM messages WHERE id = ?1",
     [ST_HISTORY] = "SELECT history, tries FROM states WHERE id = ?1",
     [ST_HISTORY_DEAD] = "SELECT history, 0 FROM dead WHERE id = ?1",
     [ST_HISTORY_SET] = "UPDATE states SET history = ?2, tries = ?3 WHERE id = ?1",
     [ST_HISTORY_SET_DEAD] = "UPDATE dead SET history = ?2 WHERE id = ?1",
-    [ST_HISTORY_NEW] = "INSERT INTO states SELECT id, 0, 0, 0, 0, 0, ?3, ?2 FROM messages WHERE id = ?1",
+    [ST_HISTORY_NEW] =
+        "INSERT INTO states SELECT id, 0, 0, 0, 0, 0, ?3, ?2, NULL, 0 FROM messages WHERE id = ?1",
+    [ST_NOTES] = "SELECT notes FROM states WHERE id = ?1",
+    [ST_NOTES_SET] = "UPDATE states SET notes = ?2, noted = ?3 WHERE id = ?1",
+    [ST_NOTES_NEW] =
+        "INSERT INTO states SELECT id, 0, 0, 0, 0, 0, 0, NULL, ?2, ?3 FROM messages WHERE id = ?1",
     [ST_REDRIVE] = "INSERT INTO messages SELECT id, legs, body FROM dead WHERE id = ?1",
-    [ST_REDRIVE_STATE] = "INSERT INTO states SELECT id, done, 0, 0, ?2, 1, 0, ?3 FROM dead WHERE id = ?1",
+    [ST_REDRIVE_STATE] =
+        "INSERT INTO states SELECT id, done, 0, 0, ?2, 1, 0, ?3, NULL, 0 FROM dead WHERE id = ?1",
     [ST_LETTERS] = "SELECT id, legs, done, bad, deliveries, died_ms, reason, history, body FROM dead"
                    " WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
     [ST_DIED] = "SELECT count(*) FROM dead WHERE id BETWEEN ?1 AND ?2 AND epoch = ?3",
@@ -74,13 +81,13 @@ static const char *const statements_sql[STATEMENTS] = {
     [ST_LOAD] = "SELECT position FROM loads WHERE id = ?1",
     [ST_LOAD_SET] = "INSERT INTO loads VALUES(?1, ?2) ON CONFLICT(id) DO UPDATE SET position = ?2",
     [ST_SCAN] =
-        "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries"
-        " FROM messages m LEFT JOIN states s ON s.id = m.id"
+        "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries,"
+        " s.notes, s.noted FROM messages m LEFT JOIN states s ON s.id = m.id"
         " WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
     [ST_SCAN_FRESH] = "SELECT id, legs, body FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
     [ST_FIND] =
-        "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries"
-        " FROM messages m LEFT JOIN states s ON s.id = m.id WHERE m.id = ?1",
+        "SELECT m.id, m.legs, m.body, s.done, s.bad, s.deliveries, s.not_before_ms, s.delay_ms, s.tries,"
+        " s.notes, s.noted FROM messages m LEFT JOIN states s ON s.id = m.id WHERE m.id = ?1",
     [ST_FIND_DEAD] = "SELECT id, legs, body, done, bad, deliveries FROM dead WHERE id = ?1",
     [ST_OLDEST] = "SELECT body, id FROM messages ORDER BY id LIMIT 1",
     [ST_PAGES] = "PRAGMA page_count",
@@ -130,34 +137,6 @@ static int set_pragma(outbox_t *o, const char *name, const char *value, const ch
     return r;
 }
 
-/* Ours, or still empty; nothing is written to a file that is neither. */
-static int check_kind(outbox_t *o, bool *ret_empty)
-{
-    int64_t application = 0, version = 0, tables = 0;
-    int r = outbox_ask(o, "PRAGMA application_id", &application);
-    if (r == 0)
-        r = outbox_ask(o, "PRAGMA user_version", &version);
-    if (r == 0)
-        r = outbox_ask(o, "SELECT count(*) FROM sqlite_schema", &tables);
-    if (r < 0)
-        return r;
-    if (application == 0 && version == 0 && tables == 0) {
-        *ret_empty = true;
-        return 0;
-    }
-    *ret_empty = false;
-    if (application != OUTBOX_APPLICATION_ID) {
-        snprintf(o->why, sizeof o->why, "%.120s is a database, but no outbox", o->path);
-        return -EINVAL;
-    }
-    if (version != OUTBOX_VERSION) {
-        snprintf(o->why, sizeof o->why, "%.100s has format %lld, this program knows format %d only", o->path,
-                 (long long)version, OUTBOX_VERSION);
-        return -EINVAL;
-    }
-    return 0;
-}
-
 static int create_tables(outbox_t *o)
 {
     char sql[96];
@@ -189,7 +168,7 @@ static int set_up(outbox_t *o)
        first read takes is never given back. */
     int r = set_pragma(o, "locking_mode", "EXCLUSIVE", "exclusive");
     if (r == 0)
-        r = check_kind(o, &empty);
+        r = outbox_format_check(o, &empty);
     if (r < 0)
         return r;
     /* From here on the file is ours: closing may move the WAL's rows into it. */
@@ -392,6 +371,8 @@ static int open_epoch(outbox_t *o, const char *const *legs, size_t legs_count)
     if (r == 0 && !o->look)
         r = outbox_settle_log(o);
     if (r == 0)
+        r = outbox_format_raise(o);
+    if (r == 0)
         r = load_meta(o);
     if (r == 0)
         r = o->look ? load_legs(o, &known) : new_epoch(o, legs, legs_count);
@@ -432,6 +413,7 @@ int outbox_open(outbox_t **ret, const char *path, const char *const *legs, size_
     buffer_init(&o->fresh_bodies);
     buffer_init(&o->row);
     buffer_init(&o->history);
+    buffer_init(&o->notes);
     o->path = strdup(path);
     o->reserve_path = o->path ? sqlite3_mprintf("%s.reserve", path) : NULL;
     int r = o->reserve_path ? open_all(o, legs, legs_count) : outbox_error(o, SQLITE_NOMEM, "opening it");
@@ -482,6 +464,7 @@ void outbox_close(outbox_t **ref, bool clean)
     buffer_done(&o->fresh_bodies);
     buffer_done(&o->row);
     buffer_done(&o->history);
+    buffer_done(&o->notes);
     sqlite3_free(o->reserve_path);
     free(o->path);
     free(o);

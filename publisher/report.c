@@ -111,6 +111,8 @@ static void fill_status(const publisher_t *p, metrics_t *m)
     metrics_int(m, (int64_t)report_died(p), "died");
     metrics_int(m, (int64_t)p->round.counts.redriven, "redriven");
     metrics_int(m, (int64_t)p->round.counts.purged, "purged");
+    metrics_int(m, (int64_t)p->round.counts.resolved, "resolved");
+    metrics_int(m, (int64_t)p->round.counts.noted, "noted");
     metrics_int(m, p->settings.outbox_max, "outbox_max_bytes");
     metrics_int(m, !p->had_room, "outbox_full");
     fill_memory(p, m);

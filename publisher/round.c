@@ -1,6 +1,7 @@
 #include "publisher/round.h"
 #include "common/runtime/clock.h"
 #include "publisher/round_events.h"
+#include "publisher/round_notes.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -151,6 +152,29 @@ int round_purge(round_t *r, uint64_t id)
     return error == -ENOENT ? 0 : round_fail(r, error);
 }
 
+static void count_alone(round_t *r, uint8_t done, bool deleted)
+{
+    r->deleted_alone += deleted;
+    for (uint32_t bit = 0; bit < LEGS_MAX; bit++)
+        r->done_alone[bit] += done >> bit & 1;
+}
+
+int round_resolve(round_t *r, uint64_t id, uint8_t legs)
+{
+    outbox_resolved_t resolved;
+    assert(!r->undone);
+    if (delivery_has(r->delivery, id))
+        return -EAGAIN;
+    if (open_round(r) < 0)
+        return r->failed;
+    int error = outbox_resolve(r->outbox, id, legs, &resolved);
+    if (error < 0)
+        return error == -ENOENT ? 0 : round_fail(r, error);
+    r->resolved++;
+    count_alone(r, resolved.done, resolved.gone);
+    return 0;
+}
+
 /* --- steps --- */
 
 static int commit_steps(round_t *r, uint32_t first, uint32_t end);
@@ -181,7 +205,7 @@ static step_code_t settle_on_disk(round_t *r, const outbox_row_t *row, uint8_t d
         c.kind = CHANGE_BURY; /* its last open leg: there is nothing left to deliver */
     if (open_round(r) == 0)
         round_fail(r, outbox_change(r->outbox, &c, change_wall_ms(r, &c)));
-    r->deleted_alone += c.kind == CHANGE_DELETE;
+    count_alone(r, c.done & (uint8_t)~row->done, c.kind == CHANGE_DELETE);
     r->moved_bytes += c.kind == CHANGE_BURY ? row->body_len : 0;
     return c.kind == CHANGE_DELETE ? STEP_DONE : c.kind == CHANGE_BURY ? STEP_DEAD : STEP_STALE;
 }
@@ -231,8 +255,8 @@ static void stage(round_t *r, uint32_t place)
 }
 
 /* What changes no disk has counted at once, the first time, and was not undone: an extension is not given
- * twice, and a message that was released then is not leased any more, which is no reason to call the step
- * stale. */
+ * twice, nor the time of a grant, and a message that was released then is not leased any more, which is no
+ * reason to call the step stale. */
 static void stage_again(round_t *r, uint32_t place)
 {
     delivery_step_t *s = &r->steps[place].step;
@@ -240,6 +264,8 @@ static void stage_again(round_t *r, uint32_t place)
 
     if (s->op == OP_EXTEND && before == STEP_KEPT)
         s->op = OP_NONE;
+    if (s->op == OP_NOTE && before == STEP_GRANTED)
+        s->ms = 0;
     stage(r, place);
     if (s->op == OP_RELEASE && before == STEP_RETURNED && r->codes[place] == STEP_STALE)
         r->codes[place] = STEP_RETURNED;
@@ -276,6 +302,8 @@ uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t 
     };
     if (s->events_count > 0 || s->text.len > 0)
         round_events_keep(r, step, s);
+    if (s->op == OP_NOTE)
+        round_notes_keep(r, step, s);
     stage(r, place);
     return place;
 }
@@ -334,6 +362,10 @@ static void count_changes(round_t *r, const delivery_change_t *changes, size_t n
     c->acked += r->deleted_alone;
     c->redriven += r->redriven;
     c->purged += r->purged;
+    c->resolved += r->resolved;
+    c->noted += r->noted;
+    for (uint32_t bit = 0; bit < LEGS_MAX; bit++)
+        c->legs_done[bit] += r->done_alone[bit];
     for (size_t i = 0; i < n; i++) {
         c->acked += changes[i].kind == CHANGE_DELETE;
         c->died += changes[i].kind == CHANGE_BURY;
@@ -373,7 +405,8 @@ static void forget_round(round_t *r)
 {
     r->inserts_count = 0;
     r->deleted_alone = 0;
-    r->redriven = r->purged = 0;
+    memset(r->done_alone, 0, sizeof r->done_alone);
+    r->redriven = r->purged = r->resolved = r->noted = 0;
     r->moved_bytes = 0;
     buffer_clear(&r->bodies);
 }
@@ -389,8 +422,8 @@ static void undo(round_t *r)
     forget_round(r);
 }
 
-/* All that is staged, with the tries of the steps first..end-1, which come first: a dead letter takes them
- * along. */
+/* All that is staged, with the tries and notes of the steps first..end-1, which come first: a dead letter
+ * takes them along. */
 static int commit_steps(round_t *r, uint32_t first, uint32_t end)
 {
     size_t n;
@@ -402,6 +435,8 @@ static int commit_steps(round_t *r, uint32_t first, uint32_t end)
         error = open_round(r);
         if (error == 0 && tries)
             error = round_events_write(r, first, end);
+        if (error == 0)
+            error = round_notes_write(r, first, end);
         if (error == 0)
             error = write_changes(r, changes, n);
         if (error == 0 && dispatch_to > 0)

@@ -3,7 +3,7 @@
  *
  *   round_insert, round_client, round_load    new messages, and what is remembered of where they came from
  *   round_step                                what consumers report
- *   round_redrive, round_purge                what becomes of dead letters
+ *   round_redrive, round_purge, round_resolve what becomes of dead letters
  *   round_commit                              all of it or nothing; then the codes are good, answers may go
  *   round_end                                 forgets the answers, for the next round
  *
@@ -29,13 +29,13 @@ typedef struct {
     delivery_step_t step; /* its ref is its place */
     uint16_t session;
     uint8_t newly_bad; /* legs that end badly by it, and had not before */
-    uint16_t text_len;
-    uint32_t text_at, events_at; /* in `texts` */
+    uint16_t text_len, note_len;
+    uint32_t text_at, events_at, note_at; /* in `texts` */
     uint32_t events_len;
 } round_step_t;
 
 typedef struct {
-    uint64_t published, acked, died, redriven, purged;
+    uint64_t published, acked, died, redriven, purged, resolved, noted;
     uint64_t legs_done[LEGS_MAX];
     uint64_t redelivered;
     int64_t first_us, last_us; /* first message handed over (or settled), last one settled; 0: none */
@@ -61,9 +61,10 @@ typedef struct {
     bool undone;            /* its steps wait to be done again */
     uint32_t again_from;    /* steps before it are committed: of a round that is large, or done again */
     uint32_t deleted_alone; /* without an entry in memory */
-    uint32_t redriven, purged;
+    uint32_t done_alone[LEGS_MAX];
+    uint32_t redriven, purged, resolved, noted;
     size_t moved_bytes; /* bodies that go to the dead letters with the next commit */
-    buffer_t texts;     /* of the steps, and their events */
+    buffer_t texts;     /* of the steps, and their events and notes */
     buffer_t event;
     /* Who is meant by a session's name (delivery_session_name), for people; may be NULL. */
     const char *(*label)(void *arg, uint32_t who);
@@ -96,6 +97,8 @@ uint32_t round_step(round_t *r, uint16_t session, uint64_t row_id, const step_t 
  * `undone`: one that came after would see what is not committed. */
 int round_redrive(round_t *r, uint64_t id, uint32_t deliveries);
 int round_purge(round_t *r, uint64_t id);
+/* Those of the legs that have ended badly are done: also 0 when none has. */
+int round_resolve(round_t *r, uint64_t id, uint8_t legs);
 
 /* Stages leases that are lost, as delivery_expire() does, but no more than a commit has room for: the others
  * are due at once again. Returns how many. */

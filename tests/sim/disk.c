@@ -1,4 +1,5 @@
 /* What lies on the publishers' disks. */
+#include "common/core/notes.h"
 #include "tests/sim/check.h"
 #include "tests/sim/disk_internal.h"
 #include "tests/sim/trace.h"
@@ -59,6 +60,7 @@ static void insert_row(tables_t *t, const disk_row_t *row)
 static void delete_row(tables_t *t, disk_row_t *row)
 {
     keep_free(row->body);
+    keep_free(row->notes);
     uint32_t place = (uint32_t)(row - t->rows);
     memmove(row, row + 1, (t->rows_count - place - 1) * sizeof *row);
     t->rows_count--;
@@ -103,6 +105,33 @@ static void apply_tries(tables_t *t, const write_t *w)
             row->tries[bit] = w->row.tries[bit];
 }
 
+static void set_notes(disk_row_t *row, const buffer_t *notes)
+{
+    keep_free(row->notes);
+    row->notes = notes->len > 0 ? keep_alloc(notes->len) : NULL;
+    row->notes_len = (uint32_t)notes->len;
+    if (notes->len > 0)
+        memcpy(row->notes, notes->data, notes->len);
+}
+
+/* Takes the write's own. */
+static void apply_note(tables_t *t, const write_t *w)
+{
+    disk_row_t *row = disk_find_row(t, w->row.id);
+    reader_t r;
+    note_t note;
+    buffer_t notes;
+    buffer_init(&notes);
+    reader_init(&r, w->row.notes, w->row.notes_len);
+    if (row != NULL && note_read(&r, &note)) {
+        notes_put(row->notes, row->notes_len, &note, &notes);
+        set_notes(row, &notes);
+        row->noted = w->number;
+    }
+    buffer_done(&notes);
+    keep_free(w->row.notes);
+}
+
 static void apply_redrive(uint32_t publisher, tables_t *t, const write_t *w)
 {
     disk_row_t *row = disk_find_row(t, w->row.id);
@@ -113,6 +142,8 @@ static void apply_redrive(uint32_t publisher, tables_t *t, const write_t *w)
     row->bad = 0;
     row->deliveries = 0;
     memset(row->tries, 0, sizeof row->tries);
+    set_notes(row, &(buffer_t){.len = 0});
+    row->noted = 0;
     row->not_before_ms = w->wall_ms;
     row->delay_ms = 1;
 }
@@ -136,6 +167,9 @@ void disk_apply(uint32_t publisher, const write_t *w)
         break;
     case WRITE_TRIES:
         apply_tries(t, w);
+        break;
+    case WRITE_NOTE:
+        apply_note(t, w);
         break;
     case WRITE_REDRIVE:
         apply_redrive(publisher, t, w);
@@ -249,7 +283,7 @@ void disk_close(void)
     for (uint32_t i = 0; i < PUBLISHERS_MAX; i++) {
         tables_t *t = &disks[i].tables;
         for (uint32_t k = 0; k < t->rows_count; k++)
-            keep_free(t->rows[k].body);
+            keep_free(t->rows[k].body), keep_free(t->rows[k].notes);
         keep_free(t->rows);
     }
 }

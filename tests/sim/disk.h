@@ -25,6 +25,9 @@ typedef struct {
     bool dead, exhausted;
     void *body;
     uint32_t body_len;
+    void *notes; /* core/notes.h */
+    uint32_t notes_len;
+    uint64_t noted; /* the token of the last one */
 } disk_row_t;
 
 uint32_t disk_rows(uint32_t publisher); /* living and dead */

@@ -34,6 +34,7 @@ typedef enum {
     WRITE_INSERT,
     WRITE_CHANGE,
     WRITE_TRIES,
+    WRITE_NOTE, /* row.id; its notes are one, number is the token */
     WRITE_REDRIVE,
     WRITE_PURGE,
     WRITE_DISPATCH,

@@ -57,6 +57,9 @@ static void read_row(const disk_row_t *row, outbox_row_t *ret)
     ret->not_before_ms = row->not_before_ms;
     ret->delay_ms = row->delay_ms;
     memcpy(ret->tries, row->tries, sizeof ret->tries);
+    ret->notes = row->notes;
+    ret->notes_len = row->notes_len;
+    ret->noted = row->noted;
 }
 
 int64_t outbox_wait_ms(const outbox_row_t *row, int64_t wall_ms)

@@ -13,8 +13,7 @@
 static void forget_writes(outbox_t *o, bool applied)
 {
     for (uint32_t i = 0; i < o->writes_count && !applied; i++)
-        if (o->writes[i].kind == WRITE_INSERT)
-            keep_free(o->writes[i].row.body);
+        keep_free(o->writes[i].row.body), keep_free(o->writes[i].row.notes);
     o->writes_count = 0;
     o->begun = false;
 }
@@ -114,6 +113,42 @@ int outbox_history(outbox_t *o, uint64_t id, const void *events, size_t len, boo
     if (counts && !row->dead)
         history_tries(events, len, w.row.tries);
     return add_write(o, &w);
+}
+
+int outbox_note(outbox_t *o, uint64_t id, const note_t *note, uint64_t token)
+{
+    int r = disk_meet(o, 20, "writing a note");
+    assert(o->begun);
+    if (r < 0)
+        return r;
+    if (disk_find_row(&disk_of(o)->tables, id) == NULL)
+        return -ENOENT;
+    buffer_t b;
+    buffer_init(&b);
+    note_write(&b, note);
+    write_t w = {.kind = WRITE_NOTE, .row = {.id = id, .notes_len = (uint32_t)b.len}, .number = token};
+    w.row.notes = keep_alloc(b.len);
+    memcpy(w.row.notes, b.data, b.len);
+    buffer_done(&b);
+    return add_write(o, &w);
+}
+
+int outbox_resolve(outbox_t *o, uint64_t id, uint8_t legs, outbox_resolved_t *ret)
+{
+    int r = disk_meet(o, 20, "resolving a dead letter");
+    const disk_row_t *row = disk_find_row(&disk_of(o)->tables, id);
+    uint8_t done = row != NULL && row->dead ? row->bad & legs & (uint8_t)~row->done : 0;
+    if (r == 0 && done == 0)
+        r = -ENOENT;
+    if (r < 0)
+        return r;
+    delivery_change_t c = {.id = id, .kind = CHANGE_MARK, .deliveries = row->deliveries};
+    c.done = row->done | done;
+    c.bad = row->bad & (uint8_t)~done;
+    if (c.done == row->legs)
+        c.kind = CHANGE_DELETE;
+    *ret = (outbox_resolved_t){.done = done, .gone = c.kind == CHANGE_DELETE};
+    return add_write(o, &(write_t){.kind = WRITE_CHANGE, .change = c});
 }
 
 int outbox_redrive(outbox_t *o, uint64_t id, const void *events, size_t len, int64_t wall_ms)

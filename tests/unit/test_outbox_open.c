@@ -100,7 +100,7 @@ static void other_versions_are_refused(void **state)
     run_sql(f->path, "PRAGMA user_version = 1"); /* with histories in lines of text */
     assert_int_equal(open_error(f, test_legs, 2), -EINVAL);
     assert_non_null(strstr(f->why, "format 1"));
-    run_sql(f->path, "PRAGMA user_version = 2");
+    run_sql(f->path, "PRAGMA user_version = 3");
     o = open_outbox(f);
     assert_int_equal(outbox_epoch(o), 2); /* the refused start took none */
     outbox_close(&o, true);

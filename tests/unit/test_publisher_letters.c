@@ -297,14 +297,108 @@ static void letters_without_a_name_are_left_out(void **state)
     buffer_done(&pages);
 }
 
+static uint32_t resolve(world_t *w, uint64_t row, uint8_t legs)
+{
+    uint32_t n;
+    const letter_filter_t one = {.id = row > 0 ? outbox_id(w->outbox, row) : (message_id_t){0}};
+    assert_true(ask(w, (dead_t){.act = ACT_DONE, .filter = one, .legs = legs}, &n) > 0);
+    return n;
+}
+
+/* `mandrill dead done`: a person has looked, and says that it was done. */
+static void legs_that_ended_badly_are_called_done(void **state)
+{
+    world_t *w = *state;
+    uint64_t first = bury(w, 3, WALL_MS); /* restart is bad, save was never told of */
+    uint64_t both = insert_messages(w->outbox, 2);
+    time_is(w, 1000, WALL_MS);
+    const delivery_change_t deaths[] = {
+        {.id = both, .kind = CHANGE_BURY, .bad = BOTH},
+        {.id = both + 1, .kind = CHANGE_BURY, .done = SAVE, .bad = RESTART},
+    };
+    for (int i = 0; i < 2; i++)
+        change_one(w->outbox, &deaths[i], WALL_MS);
+    assert_int_equal(resolve(w, both + 1, SAVE), 0); /* that one did not end badly */
+    assert_int_equal(resolve(w, both + 1, 0), 1);
+    assert_int_equal(outbox_dead(w->outbox), 4);
+    assert_int_equal(resolve(w, both + 1, 0), 0); /* said again */
+    assert_int_equal(w->round.counts.acked, 1);
+    assert_int_equal(w->round.counts.resolved, 1);
+    assert_int_equal(resolve(w, both, RESTART), 1);
+    assert_int_equal(resolve(w, both, RESTART), 0);
+    assert_int_equal(outbox_dead(w->outbox), 4);
+    /* All there are: of three a leg is still open, and they stay. */
+    assert_int_equal(resolve(w, 0, 0), 4);
+    assert_int_equal(outbox_dead(w->outbox), 3);
+    assert_int_equal(resolve(w, 0, 0), 0);
+    assert_int_equal(w->round.counts.acked, 2);
+    assert_int_equal(w->round.counts.resolved, 6);
+    assert_int_equal(w->round.counts.legs_done[0], 1);
+    assert_int_equal(w->round.counts.legs_done[1], 5);
+    outbox_row_t row;
+    assert_int_equal(outbox_find(w->outbox, first, &row), 0);
+    assert_true(row.dead);
+    assert_int_equal(row.done, RESTART);
+    /* And when that leg is done, too, it has every leg done. */
+    step(w, first, 77, SAVE, OP_NONE, "");
+    commit(w);
+    assert_int_equal(outbox_dead(w->outbox), 2);
+    assert_int_equal(w->round.counts.acked, 3);
+}
+
+/* A letter that a consumer has just told something of is left for the next request. */
+static void a_letter_that_a_step_names_is_asked_for_again(void **state)
+{
+    static letter_t found[LETTERS_MAX];
+    world_t *w = *state;
+    buffer_t b;
+    buried_t buried;
+    uint64_t id = bury(w, 1, WALL_MS);
+    time_is(w, 1000, WALL_MS);
+    step(w, id, 77, 0, OP_NONE, "");
+    const dead_t d = {.version = PROTO_VERSION, .act = ACT_DONE, .max = 1};
+    buffer_init(&b);
+    encode_dead(&b, &d);
+    assert_true(letters_take(&letters, server, CLIENT, &(frame_t){CLIENT, b.data, b.len}) > 0);
+    assert_true(decode_buried(letters.frame.data, letters.frame.len, &buried, found) >= 0);
+    assert_int_equal(buried.count, 0);
+    assert_true(buried.more);
+    commit(w);
+    letters_answer(&letters, server, 0, NULL);
+    buffer_done(&b);
+    assert_int_equal(resolve(w, id, 0), 1);
+}
+
+/* What was undone has not happened. */
+static void what_is_undone_counts_nothing(void **state)
+{
+    world_t *w = *state;
+    uint64_t id = bury(w, 1, WALL_MS);
+    assert_int_equal(round_resolve(&w->round, id, 255), 0);
+    round_fail(&w->round, -ENOSPC);
+    assert_int_equal(round_commit(&w->round), -ENOSPC);
+    round_end(&w->round);
+    assert_int_equal(w->round.counts.resolved, 0);
+    commit(w);
+    assert_int_equal(w->round.counts.resolved, 0);
+    assert_int_equal(w->round.counts.legs_done[1], 0);
+    assert_int_equal(outbox_dead(w->outbox), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(one_letter_costs_less_than_a_thousand),    TEST(large_letters_are_redriven_in_several_turns),
-        TEST(a_round_has_room_for_all_its_answers),     TEST(a_clock_that_was_set_back_hides_no_letter),
-        TEST(a_clock_that_is_set_back_hides_no_letter), TEST(a_damaged_letter_takes_no_other_with_it),
+        TEST(one_letter_costs_less_than_a_thousand),
+        TEST(large_letters_are_redriven_in_several_turns),
+        TEST(a_round_has_room_for_all_its_answers),
+        TEST(a_clock_that_was_set_back_hides_no_letter),
+        TEST(a_clock_that_is_set_back_hides_no_letter),
+        TEST(a_damaged_letter_takes_no_other_with_it),
         TEST(letters_without_a_name_are_left_out),
+        TEST(legs_that_ended_badly_are_called_done),
+        TEST(a_letter_that_a_step_names_is_asked_for_again),
+        TEST(what_is_undone_counts_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
