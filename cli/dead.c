@@ -35,18 +35,23 @@ static const config_option_t options[] = {
      .help = "no more than N letters",
      .min = 1,
      .max = INT64_MAX},
-    {.name = "dry-run", .type = CONFIG_FLAG, .help = "redrive, purge: only list what would be done"},
-    {.name = "yes", .type = CONFIG_FLAG, .help = "redrive, purge: do not ask"},
+    {.name = "leg",
+     .type = CONFIG_TEXT,
+     .argument = "NAME",
+     .help = "done: only this leg, and letters of which it has ended badly (default: all that have)"},
+    {.name = "dry-run", .type = CONFIG_FLAG, .help = "redrive, purge, done: only list what would be done"},
+    {.name = "yes", .type = CONFIG_FLAG, .help = "redrive, purge, done: do not ask"},
     {.name = "rate",
      .type = CONFIG_REAL,
      .argument = "R",
-     .help = "redrive, purge: letters a second (default: redrive 100, purge as fast as it goes)",
+     .help = "redrive, purge, done: letters a second (default: redrive 100, others as fast as it goes)",
      .min = 0,
      .max = 1000000000,
      .own_variable = true},
     {.name = "json",
      .type = CONFIG_FLAG,
-     .help = "list, show: an object for each letter, in a line each; redrive, purge: one object with counts"},
+     .help = "list, show: an object for each letter, in a line each; redrive, purge, done: one object with "
+             "counts"},
     {.name = "clients",
      .type = CONFIG_TEXT,
      .fallback = "tcp://127.0.0.1:5557",
@@ -72,36 +77,40 @@ static const config_program_t program = {
         "Dead letters: messages of which a leg has failed for good, or that cost too many consumers their "
         "lives. "
         "They stay in the publisher's outbox, with the history of every try, until they are redriven "
-        "(tried again from the start, but for legs that are done) or purged (deleted). Without IDs "
-        "and filters, list, redrive and purge mean all. More than one, or all, is asked for on a terminal; "
+        "(tried again from the start, but for legs that are done), purged (deleted), or done: legs that have "
+        "ended "
+        "badly were done after all, as somebody has seen who has looked. Without IDs "
+        "and filters, list, redrive, purge and done mean all. More than one, or all, is asked for on a "
+        "terminal; "
         "without one, --yes has to say so. Exit status 0: done, 1: failed, stopped, or an ID is no "
         "dead letter, 2: usage.",
-    .arguments = "list|show|redrive|purge [options] [ID...]",
-    .examples = "  mandrill dead list --host 'web-*' --newer-than 1h\n"
-                "  mandrill dead show 5d1e9a0c44f3b210-42\n"
-                "  mandrill dead redrive --reason '*timeout*' --dry-run\n"
-                "  mandrill dead redrive --reason '*timeout*' --rate 20\n"
-                "  mandrill dead purge --older-than 90d --yes\n"
-                "  mandrill dead list --data mandrill-data     while nobody runs over it\n"
-                "  mandrill dead list --json | jq -r 'select(.legs.save == \"done\") | .id' |\n"
-                "      xargs -r mandrill dead redrive --yes\n"
-                "\n"
-                "LOST in the list are deliveries whose consumer was lost with them.\n"
-                "Keys of --json (times in ms since 1970):\n"
-                "  id host published_at attributes died_at reason deliveries legs.LEG (done, bad, open)\n"
-                "  history[]: outcome started_at took_ms text, and of a try leg try worker, of the message\n"
-                "  delivery consumer; where earlier ones are left out: outcome events\n"
-                "  redrive, purge: act found done gone unanswered\n",
+    .arguments = "list|show|redrive|purge|done [options] [ID...]",
+    .examples =
+        "  mandrill dead list --host 'web-*' --newer-than 1h\n"
+        "  mandrill dead show 5d1e9a0c44f3b210-42\n"
+        "  mandrill dead redrive --reason '*timeout*' --dry-run\n"
+        "  mandrill dead redrive --reason '*timeout*' --rate 20\n"
+        "  mandrill dead purge --older-than 90d --yes\n"
+        "  mandrill dead list --reason 'unknown:*'      nobody can tell whether it was done: look, then\n"
+        "  mandrill dead done --leg restart 5d1e9a0c44f3b210-42\n"
+        "  mandrill dead list --data mandrill-data     while nobody runs over it\n"
+        "  mandrill dead list --json | jq -r 'select(.legs.save == \"done\") | .id' |\n"
+        "      xargs -r mandrill dead redrive --yes\n"
+        "\n"
+        "LOST in the list are deliveries whose consumer was lost with them.\n"
+        "Keys of --json (times in ms since 1970):\n"
+        "  id host published_at attributes died_at reason deliveries legs.LEG (done, bad, open)\n"
+        "  history[]: outcome started_at took_ms text, and of a try leg try worker, of the message\n"
+        "  delivery consumer; where earlier ones are left out: outcome events\n"
+        "  redrive, purge, done: act found done gone unanswered\n",
     .options = options,
     .options_count = sizeof(options) / sizeof(options[0]),
     .arguments_max = ARGUMENTS_MAX,
 };
 
 static const char *const words[DEAD_WORDS] = {
-    [DEAD_LIST] = "list",
-    [DEAD_SHOW] = "show",
-    [DEAD_REDRIVE] = "redrive",
-    [DEAD_PURGE] = "purge",
+    [DEAD_LIST] = "list",   [DEAD_SHOW] = "show", [DEAD_REDRIVE] = "redrive",
+    [DEAD_PURGE] = "purge", [DEAD_DONE] = "done",
 };
 
 static int read_word(dead_settings_t *s, const char *word)
@@ -115,7 +124,8 @@ static int read_word(dead_settings_t *s, const char *word)
     const char *near = config_nearest_word(word, words, DEAD_WORDS);
     if (near)
         return command_usage(&program, "unknown command \"%s\"; did you mean \"%s\"?", shown, near);
-    return command_usage(&program, "unknown command \"%s\": expected list, show, redrive or purge", shown);
+    return command_usage(&program, "unknown command \"%s\": expected list, show, redrive, purge or done",
+                         shown);
 }
 
 static int read_ids(dead_settings_t *s, const char *const *texts, size_t n)
@@ -175,13 +185,28 @@ static int read_rate(dead_settings_t *s, const config_t *config)
                        : command_usage(&program, "%s: must be above 0", config_origin(config, "rate"));
 }
 
+static int read_leg(dead_settings_t *s, const config_t *config)
+{
+    char shown[128];
+    s->leg = config_text(config, "leg");
+    if (!s->leg)
+        return EXIT_OK;
+    if (s->word != DEAD_DONE)
+        return command_usage(&program, "%s: only done is said of a leg", config_origin(config, "leg"));
+    return name_check(s->leg, strlen(s->leg)) == 0
+               ? EXIT_OK
+               : command_usage(&program, "%s: \"%s\" is no name of a leg, such as save or restart",
+                               config_origin(config, "leg"),
+                               text_escape(s->leg, strlen(s->leg), shown, sizeof(shown)));
+}
+
 static int read_settings(dead_settings_t *s, const config_t *config)
 {
     char why[WHY_BYTES];
     const char *const *arguments;
     size_t n = config_arguments(config, &arguments);
     if (n == 0)
-        return command_usage(&program, "what is to be done? list, show, redrive or purge");
+        return command_usage(&program, "what is to be done? list, show, redrive, purge or done");
     *s = (dead_settings_t){
         .limit = config_text(config, "limit") ? (uint64_t)config_int(config, "limit") : UINT64_MAX,
         .dry_run = config_flag(config, "dry-run"),
@@ -198,6 +223,8 @@ static int read_settings(dead_settings_t *s, const config_t *config)
         exit_status = read_filter(s, config);
     if (exit_status == EXIT_OK)
         exit_status = read_rate(s, config);
+    if (exit_status == EXIT_OK)
+        exit_status = read_leg(s, config);
     if (exit_status == EXIT_OK && endpoint_check(s->endpoint, why) < 0)
         exit_status = command_usage(&program, "%s: %s", config_origin(config, "clients"), why);
     return exit_status;

@@ -1,5 +1,5 @@
 /* `mandrill dead`: what its files share. dead.c reads the words, dead_link.c asks, dead_look.c (list, show)
- * and dead_act.c (redrive, purge) do it. */
+ * and dead_act.c (redrive, purge, done) do it; dead_done.c knows which letters the last is about. */
 #ifndef MANDRILL_DEAD_H
 #define MANDRILL_DEAD_H
 
@@ -7,7 +7,7 @@
 #include "cli/maintain.h"
 #include <stdio.h>
 
-typedef enum { DEAD_LIST, DEAD_SHOW, DEAD_REDRIVE, DEAD_PURGE, DEAD_WORDS } dead_word_t;
+typedef enum { DEAD_LIST, DEAD_SHOW, DEAD_REDRIVE, DEAD_PURGE, DEAD_DONE, DEAD_WORDS } dead_word_t;
 
 typedef struct {
     dead_word_t word;
@@ -15,9 +15,10 @@ typedef struct {
     bool filtered;          /* by anything */
     message_id_t *ids;      /* owned; NULL: all that the filter lets through */
     size_t ids_count;
-    uint64_t limit; /* UINT64_MAX: none */
-    double rate;    /* letters a second */
-    bool bulk;      /* purge of all that the filter lets through, as fast as it goes */
+    uint64_t limit;  /* UINT64_MAX: none */
+    double rate;     /* letters a second */
+    const char *leg; /* done: this leg only; NULL: all that have ended badly */
+    bool bulk;       /* purge of all that the filter lets through, as fast as it goes */
     bool dry_run, yes, json;
     const char *endpoint;
     const char *data_dir; /* NULL: a running publisher is asked */
@@ -30,6 +31,7 @@ typedef struct {
     letters_t *letters;
     maintain_t *maintain;
     int signals_fd;
+    uint8_t legs; /* done: those that are meant, by bit; known with the first answer */
     bool stopped; /* somebody wants this to end */
     bool hurried; /* and at once */
 } dead_link_t;
@@ -58,6 +60,9 @@ void dead_walk_init(dead_walk_t *walk, dead_link_t *link, const letter_filter_t 
 /* The next ones, at most `max` (LETTERS_MAX): with `act` ACT_COUNT only their number (ret->buried.count),
  * with ACT_LIST themselves. There may be none though it has not ended. 0 or -1. */
 int dead_walk(dead_walk_t *walk, act_t act, uint32_t max, answer_t *ret);
+
+/* `done`: leaves those letters in the answer that are meant. 0, or -1: told. */
+int dead_done_keep(dead_link_t *link, answer_t *answer);
 
 /* That there is nothing to be seen. */
 void dead_tell_none(const dead_settings_t *settings);

@@ -1,5 +1,5 @@
-/* Redrive and purge. What is to be done is counted first, so that it can be asked for; then letter after
- * letter is done by its id, a few out at a time: so a question that had to be repeated does nothing to
+/* Redrive, purge and done. What is to be done is counted first, so that it can be asked for; then letter
+ * after letter is done by its id, a few out at a time: so a question that had to be repeated does nothing to
  * others, and what is told at the end is exact. */
 #include "cli/command.h"
 #include "cli/dead.h"
@@ -21,12 +21,14 @@ enum {
 
 typedef struct {
     const char *verb, *verb_past; /* "redrive", "redriven" */
+    const char *ask, *ask_end;    /* around "3 dead letters" */
     act_t act;
 } deed_t;
 
 static const deed_t deeds[DEAD_WORDS] = {
-    [DEAD_REDRIVE] = {"redrive", "redriven", ACT_REDRIVE},
-    [DEAD_PURGE] = {"purge", "purged", ACT_PURGE},
+    [DEAD_REDRIVE] = {"redrive", "redriven", "Redrive", "", ACT_REDRIVE},
+    [DEAD_PURGE] = {"purge", "purged", "Purge", " for good", ACT_PURGE},
+    [DEAD_DONE] = {"done", "marked as done", "Mark", " as done", ACT_DONE},
 };
 
 typedef struct {
@@ -105,9 +107,8 @@ static int ask_permission(dead_run_t *run)
                 run->found, plural(run->found), run->deed->verb_past);
         return EXIT_USAGE;
     }
-    fprintf(stderr, "%s %" PRIu64 " dead letter%s%s? [y/N] ",
-            run->deed->act == ACT_PURGE ? "Purge" : "Redrive", run->found, plural(run->found),
-            run->deed->act == ACT_PURGE ? " for good" : "");
+    fprintf(stderr, "%s %" PRIu64 " dead letter%s%s? [y/N] ", run->deed->ask, run->found, plural(run->found),
+            run->deed->ask_end);
     if (answered_yes(run->link))
         return EXIT_OK;
     fprintf(stderr, "mandrill dead: nothing was %s\n", run->deed->verb_past);
@@ -116,13 +117,13 @@ static int ask_permission(dead_run_t *run)
 
 /* --- doing it */
 
-/* What dies while this runs was not counted, nor seen by who said yes: it is not purged. Ages are measured
- * when the publisher looks, so those of the filter grow along. */
+/* What dies while this runs was not counted, nor seen by who said yes: it is not purged, nor done. Ages are
+ * measured when the publisher looks, so those of the filter grow along. */
 static letter_filter_t filter_now(const dead_run_t *run)
 {
     letter_filter_t filter = run->link->settings->filter;
     uint64_t passed_ms = (uint64_t)(clock_ms() - run->counted_ms);
-    if (run->deed->act != ACT_PURGE || run->link->settings->ids)
+    if (run->deed->act == ACT_REDRIVE || run->link->settings->ids)
         return filter;
     filter.older_ms += passed_ms;
     if (filter.newer_ms > 0)
@@ -146,6 +147,11 @@ static int fill_page(dead_run_t *run)
     return 0;
 }
 
+static uint8_t legs_asked(const dead_run_t *run)
+{
+    return run->deed->act == ACT_DONE && run->link->settings->leg ? run->link->legs : 0;
+}
+
 /* Asks for as many as the rate allows. When the next is due. */
 static int64_t put_due(dead_run_t *run)
 {
@@ -157,7 +163,8 @@ static int64_t put_due(dead_run_t *run)
         run->due_ms = (double)(now_ms - BEHIND_MS_MAX);
     while (run->page_at < run->page_count && letters_out(run->link->letters) < LETTERS_OUT_MAX &&
            run->due_ms <= (double)now_ms) {
-        dead_t question = {.act = run->deed->act, .filter = filter_now(run), .max = 1};
+        dead_t question = {
+            .act = run->deed->act, .filter = filter_now(run), .max = 1, .legs = legs_asked(run)};
         question.filter.id = run->page[run->page_at++];
         letters_put(run->link->letters, &question);
         run->due_ms += 1000 / s->rate;

@@ -15,12 +15,33 @@ void dead_walk_init(dead_walk_t *walk, dead_link_t *link, const letter_filter_t 
     walk->ended = limit == 0;
 }
 
+/* Of the dead letters that are not there: which were meant. */
+static void tell_which(const dead_settings_t *s)
+{
+    if (s->word == DEAD_DONE && s->leg)
+        fprintf(stderr, " whose leg %s has ended badly", s->leg);
+    else if (s->word == DEAD_DONE)
+        fputs(" with a leg that has ended badly", stderr);
+    fputs(s->filtered ? " that the filter lets through\n" : "\n", stderr);
+}
+
+/* One question of a walk and its answer. What has ended badly the letters themselves tell: to count them,
+ * they are read. */
+static int ask(const dead_walk_t *walk, dead_t *question, answer_t *ret)
+{
+    bool done = walk->link->settings->word == DEAD_DONE;
+    question->act = done ? ACT_LIST : question->act;
+    if (dead_link_ask(walk->link, question, ret) < 0)
+        return -1;
+    return done ? dead_done_keep(walk->link, ret) : 0;
+}
+
 static void tell_missing(const dead_walk_t *walk, message_id_t id)
 {
     char text[MESSAGE_ID_TEXT];
     message_id_format(id, text);
-    fprintf(stderr, "mandrill dead: %s is not among the dead letters%s\n", text,
-            walk->link->settings->filtered ? " that the filter lets through" : "");
+    fprintf(stderr, "mandrill dead: %s is not among the dead letters", text);
+    tell_which(walk->link->settings);
 }
 
 static int walk_id(dead_walk_t *walk, act_t act, answer_t *ret)
@@ -29,7 +50,7 @@ static int walk_id(dead_walk_t *walk, act_t act, answer_t *ret)
     message_id_t id = s->ids[walk->next_id];
     dead_t question = {.act = act, .filter = walk->filter, .max = 1};
     question.filter.id = id;
-    if (dead_link_ask(walk->link, &question, ret) < 0)
+    if (ask(walk, &question, ret) < 0)
         return -1;
     walk->next_id++;
     if (ret->buried.count == 0) {
@@ -50,7 +71,7 @@ int dead_walk(dead_walk_t *walk, act_t act, uint32_t max, answer_t *ret)
                        .filter = walk->filter,
                        .after = walk->after,
                        .max = walk->left < max ? (uint32_t)walk->left : max};
-    if (dead_link_ask(walk->link, &question, ret) < 0)
+    if (ask(walk, &question, ret) < 0)
         return -1;
     if (ret->buried.more && ret->buried.looked_to.stream == walk->after.stream &&
         ret->buried.looked_to.seq == walk->after.seq) {
@@ -67,7 +88,8 @@ int dead_walk(dead_walk_t *walk, act_t act, uint32_t max, answer_t *ret)
 /* Hosts are stored with their domain, and a glob stands for the whole. */
 void dead_tell_none(const dead_settings_t *s)
 {
-    fprintf(stderr, "mandrill dead: no dead letters%s\n", s->filtered ? " that the filter lets through" : "");
+    fputs("mandrill dead: no dead letters", stderr);
+    tell_which(s);
     if (s->filter.host.len > 0 && !memchr(s->filter.host.bytes, '*', s->filter.host.len) &&
         !memchr(s->filter.host.bytes, '.', s->filter.host.len))
         fprintf(stderr, "mandrill dead: a host is compared whole, with its domain: --host '%.*s.*'\n",

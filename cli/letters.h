@@ -2,7 +2,7 @@
  * its number until it is answered. Several may be out at once; answers are told apart by number.
  *
  * A repeated question may have been carried out twice. That does no harm where it names one letter, which is
- * how redrive and purge are asked here: the second time finds it gone. `repeated` tells. */
+ * how redrive, purge and done are asked here: the second time finds it gone. `repeated` tells. */
 #ifndef MANDRILL_LETTERS_H
 #define MANDRILL_LETTERS_H
 
@@ -16,7 +16,7 @@ typedef struct {
     dead_t question;
     bool repeated;
     buried_t buried;
-    const letter_t *letters; /* good until the next call */
+    letter_t *letters; /* good until the next call */
     uint32_t letters_count;
 } answer_t;
 

@@ -15,7 +15,7 @@ static const command_t commands[] = {
     {"load", command_load, "publish many messages to a running pipeline, wait until they are acked"},
     {"status", command_status, "show what a running pipeline, or an idle outbox, holds"},
     {"health", command_health, "tell whether a program lives, by exit status"},
-    {"dead", command_dead, "list, show, redrive or purge dead letters"},
+    {"dead", command_dead, "list, show, redrive, purge or settle dead letters"},
     {"bench", command_bench, "measure the whole pipeline"},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

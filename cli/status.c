@@ -43,25 +43,25 @@ static const config_program_t program = {
                "in flight, workers and their credit by leg, rates. A side that does not answer within 2 s is "
                "named, and the exit status is 1.",
     .arguments = "[options]",
-    .examples =
-        "  mandrill status\n"
-        "  mandrill status --json | jq .publisher.backlog\n"
-        "  mandrill status --data mandrill-data        all consumers of an `up`, or an idle outbox\n"
-        "\n"
-        "Keys of --json (dots are nesting; what they mean: docs/ARCHITECTURE.md):\n"
-        "  publisher   role version uptime_ms draining session epoch published acked backlog dead\n"
-        "              dead_at_start died redriven purged oldest_age_ms oldest_epoch oldest_seq\n"
-        "              outbox_bytes outbox_max_bytes outbox_full ready leased parked limbo suspects window\n"
-        "              window_max ready_max parked_max parked_on_disk consumers credit extended\n"
-        "              redelivered sessions.N.{name,window,outstanding,given}\n"
-        "              rate.published rate.acked legs.LEG.done load.position load.total stalls\n"
-        "              refused.{malformed,unknown,limit,parts,endless,body,full}\n"
-        "  consumers[] role version uptime_ms draining held reporting window window_max\n"
-        "              publishers.connected workers.LEG.{count,kind,window,outstanding,waiting,\n"
-        "              running,backing_off,done,bad,retries} consumed acked dead released extended\n"
-        "              workers.LEG.each.N.{name,window,outstanding,given} late\n"
-        "              rate.consumed rate.acked stalls\n"
-        "              refused.{malformed,unknown,limit,parts,endless,messages}\n",
+    .examples = "  mandrill status\n"
+                "  mandrill status --json | jq .publisher.backlog\n"
+                "  mandrill status --data mandrill-data        all consumers of an `up`, or an idle outbox\n"
+                "\n"
+                "Keys of --json (dots are nesting; what they mean: docs/ARCHITECTURE.md):\n"
+                "  publisher   role version uptime_ms draining session epoch published acked backlog dead\n"
+                "              dead_at_start died redriven purged resolved noted oldest_age_ms oldest_epoch\n"
+                "              oldest_seq outbox_bytes outbox_max_bytes outbox_full ready leased parked "
+                "limbo suspects window\n"
+                "              window_max ready_max parked_max parked_on_disk consumers credit extended\n"
+                "              redelivered sessions.N.{name,window,outstanding,given}\n"
+                "              rate.published rate.acked legs.LEG.done load.position load.total stalls\n"
+                "              refused.{malformed,unknown,limit,parts,endless,body,full}\n"
+                "  consumers[] role version uptime_ms draining held reporting window window_max\n"
+                "              publishers.connected workers.LEG.{count,kind,window,outstanding,waiting,\n"
+                "              running,backing_off,done,bad,retries} consumed acked dead released extended\n"
+                "              workers.LEG.each.N.{name,window,outstanding,given} late\n"
+                "              rate.consumed rate.acked stalls\n"
+                "              refused.{malformed,unknown,limit,parts,endless,messages}\n",
     .options = options,
     .options_count = sizeof(options) / sizeof(options[0]),
 };

@@ -4,6 +4,7 @@
  *
  * The good one is made at the start; the input says what is done to it, and then to the outbox. Files lie in
  * memory where there is such a file system. */
+#include "common/core/notes.h"
 #include "publisher/backlog.h"
 #include "publisher/outbox.h"
 #include "tests/fuzz/input.h"
@@ -70,6 +71,8 @@ static outbox_t *open_outbox(int *ret_error)
     return o;
 }
 
+static const note_t intent = {.bit = 1, .bytes = "intent", .len = 6};
+
 /* Some of everything that an outbox holds. */
 static void fill(outbox_t *o)
 {
@@ -89,6 +92,7 @@ static void fill(outbox_t *o)
         MUST(outbox_change(o, &mark, 1000) == 0 && outbox_change(o, &bury, 1000) == 0);
         MUST(outbox_change(o, &done, 1000) == 0);
         MUST(outbox_history(o, ids[i], events.data, events.len, true) == 0);
+        MUST(outbox_note(o, ids[i], &intent, 5) == 0);
         MUST(outbox_client_set(o, 1000 + i, 1, ids[0], 40, 1000) == 0);
     }
     MUST(outbox_load_set(o, "a-load", 40) == 0 && outbox_dispatch(o, ids[35]) == 0);
@@ -183,7 +187,8 @@ static void distort(input_t *in)
         "legs SET name",         "messages SET id",          "messages SET legs",
         "messages SET body",     "states SET done",          "states SET bad",
         "states SET deliveries", "states SET not_before_ms", "states SET delay_ms",
-        "states SET history",    "states SET tries",         "dead SET reason",
+        "states SET history",    "states SET notes",         "states SET noted",
+        "dead SET notes",        "states SET tries",         "dead SET reason",
         "dead SET died_ms",      "dead SET epoch",           "dead SET legs",
         "dead SET body",         "dead SET history",         "clients SET number",
         "clients SET first_id",  "clients SET stored",       "loads SET position",
@@ -252,11 +257,33 @@ typedef struct {
     size_t count;
 } seen_t;
 
+/* They are to be brought with a DELIVER, and whatever is stored, none of them is lost unseen. */
+static void see_notes(const outbox_row_t *row)
+{
+    static delivery_record_t read[RECORDS_MAX];
+    buffer_t notes, frame;
+    batch_t batch;
+    buffer_init(&notes);
+    buffer_init(&frame);
+    delivery_record_t d = {
+        .id = {1, 1}, .body = "", .notes_count = notes_of(row->notes, row->notes_len, 3, &notes)};
+    d.notes = notes.data;
+    d.notes_len = (uint32_t)notes.len;
+    deliver_begin(&batch, &frame);
+    deliver_add(&batch, &d);
+    batch_end(&batch);
+    MUST(!frame.failed && decode_deliver(frame.data, frame.len, read) == 1);
+    MUST(read[0].notes_count == d.notes_count);
+    buffer_done(&notes);
+    buffer_done(&frame);
+}
+
 static bool see(void *arg, const outbox_row_t *row)
 {
     seen_t *seen = arg;
     body_t body;
     body_parse(row->body, row->body_len, &body);
+    see_notes(row);
     MUST(outbox_wait_ms(row, NOW_MS) >= 0);
     seen->ids[seen->count++] = row->id;
     return seen->count < ROWS_MAX;
@@ -332,6 +359,7 @@ static int act(outbox_t *o, input_t *in, const seen_t *seen)
     uint32_t stored;
     int64_t due_ms;
     outbox_row_t row;
+    outbox_resolved_t resolved;
     delivery_change_t change = {
         .id = id, .kind = kinds[what / 8 % 3], .done = 1, .bad = 2, .deliveries = what, .wait_ms = what};
     switch (what % 8) {
@@ -340,13 +368,17 @@ static int act(outbox_t *o, input_t *in, const seen_t *seen)
     case 1:
         return outbox_find(o, id, &row);
     case 2:
-        switch (what / 8 % 4) {
+        switch (what / 8 % 6) {
         case 0:
             return outbox_redrive(o, id, events.data, events.len, NOW_MS);
         case 1:
             return outbox_purge(o, id);
         case 2:
             return outbox_next_due(o, (int64_t)id, 0, &due_ms);
+        case 3:
+            return outbox_note(o, id, &intent, what);
+        case 4:
+            return outbox_resolve(o, id, what, &resolved);
         default:
             return outbox_history(o, id, events.data, events.len, what & 1);
         }

@@ -201,6 +201,33 @@ static void test_purge(void **state)
     rig_passed(rig);
 }
 
+static void test_done(void **state)
+{
+    rig_t *rig = *state;
+    programs_t programs;
+    process_t *p;
+
+    start_and_fail(rig, &programs);
+    assert_int_equal(DEAD(rig, &p, "done", "--dry-run"), 0);
+    assert_int_equal(process_out_count(p, "\n"), HOSTS + 1);
+    assert_int_equal(DEAD(rig, &p, "done"), 2);
+    assert_int_equal(DEAD(rig, &p, "done", "--yes", "--leg", "save"), 0); /* it is done */
+    assert_int_equal(DEAD(rig, &p, "done", "--yes", "--leg", "stop"), 1);
+    assert_int_equal(process_log_count(p, "expected save or restart"), 1);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_DEAD), HOSTS);
+    assert_int_equal(DEAD(rig, &p, "done", "--host", "web-3.*"), 0);
+    assert_int_equal(process_out_count(p, "1 of 1 dead letter marked as done"), 1);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_DEAD), HOSTS - 1);
+    assert_int_equal(DEAD(rig, &p, "done", "--yes", "--json"), 0);
+    json_t *told = lines_of(p);
+    assert_int_equal(json_number(json_array_get(told, 0), "done"), HOSTS - 1);
+    json_decref(told);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_DEAD), 0);
+    assert_int_equal(status_number(rig, "clients-0", "acked"), HOSTS);
+    assert_int_equal(status_number(rig, "clients-0", "died"), 0);
+    rig_passed(rig);
+}
+
 static void test_an_idle_outbox(void **state)
 {
     rig_t *rig = *state;
@@ -216,14 +243,16 @@ static void test_an_idle_outbox(void **state)
     assert_int_equal(process_out_count(p, "\n"), HOSTS + 1);
     assert_int_equal(DEAD(rig, &p, "redrive", "--data", data, "--host", "web-3.*"), 0);
     assert_int_equal(DEAD(rig, &p, "purge", "--data", data, "--host", "web-4.*"), 0);
+    assert_int_equal(DEAD(rig, &p, "done", "--data", data, "--host", "web-5.*", "--leg", "restart"), 0);
+    assert_int_equal(process_out_count(p, "1 of 1 dead letter marked as done"), 1);
     assert_int_equal(DEAD(rig, &p, "list", "--data", data), 0);
-    assert_int_equal(process_out_count(p, "\n"), HOSTS - 2 + 1);
+    assert_int_equal(process_out_count(p, "\n"), HOSTS - 3 + 1);
     /* A publisher that runs over it finds what was redriven; meanwhile nobody else may look in. */
     assert_int_equal(rename(moved, outbox), 0);
     assert_int_equal(symlink(outbox, moved), 0);
     process_start(programs.publisher);
     WAIT(status_number(rig, "clients-0", STATUS_BACKLOG) == 0);
-    assert_int_equal(status_number(rig, "clients-0", STATUS_DEAD), HOSTS - 1);
+    assert_int_equal(status_number(rig, "clients-0", STATUS_DEAD), HOSTS - 2);
     char owner[32];
     snprintf(owner, sizeof owner, "in use by process %ld:", (long)programs.publisher->pid);
     assert_int_equal(DEAD(rig, &p, "list", "--data", data), 1);
@@ -262,6 +291,7 @@ int main(void)
         RIG_TESTS(test_a_worker_that_is_well_does_what_is_redriven),
         RIG_TESTS(test_who_dies_again_has_both_histories),
         RIG_TESTS(test_purge),
+        RIG_TESTS(test_done),
         RIG_TESTS(test_an_idle_outbox),
         RIG_TESTS(test_a_redrive_that_is_stopped_tells_how_many),
     };

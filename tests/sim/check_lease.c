@@ -104,10 +104,19 @@ void lease_progress_sent(conn_t *c, const void *frame, size_t len)
     }
 }
 
-/* What an extension can do at most: of the lease that is out, or of one from before a restart. */
-static void extend_read(message_t *m, const step_t *s, int64_t now)
+/* Where the deadline is behind a step that moves it. */
+static int64_t step_due_ms(const step_t *s, int64_t deadline_ms, int64_t now)
 {
     int64_t most_ms = now + world.plan.delivery.ack_deadline_ms;
+    int64_t due_ms = (deadline_ms > now ? deadline_ms : now) + s->ms;
+    if (s->op == OP_NOTE)
+        return s->ms > 0 ? now + s->ms : deadline_ms;
+    return due_ms < most_ms ? due_ms : most_ms;
+}
+
+/* What an extension or a grant can do at most: of the lease that is out, or of one from before a restart. */
+static void extend_read(message_t *m, const step_t *s, int64_t now)
+{
     uint64_t epoch = disk_epoch(m->publisher);
     if (s->token >> EPOCH_SHIFT < epoch && m->token >> EPOCH_SHIFT < epoch) {
         m->leased = true;
@@ -120,8 +129,7 @@ static void extend_read(message_t *m, const step_t *s, int64_t now)
     }
     if (!m->leased || s->token != m->token)
         return;
-    int64_t from_ms = m->deadline_max_ms > now ? m->deadline_max_ms : now;
-    int64_t due_ms = from_ms + s->ms < most_ms ? from_ms + s->ms : most_ms;
+    int64_t due_ms = step_due_ms(s, m->deadline_max_ms, now);
     if (due_ms > m->deadline_max_ms) {
         m->extended_ms += due_ms - m->deadline_max_ms;
         m->deadline_max_ms = due_ms;
@@ -145,7 +153,7 @@ void lease_progress_read(conn_t *c, talk_t *t, const void *frame, size_t len)
         message_t *m = check_message(s->id);
         if (m == NULL)
             continue;
-        if (s->op == OP_EXTEND)
+        if (s->op == OP_EXTEND || s->op == OP_NOTE)
             extend_read(m, s, now);
         bool current = s->token == m->token;
         if (current && s->op == OP_NACK)
@@ -199,11 +207,10 @@ static void settle(message_t *m, const said_step_t *said, step_code_t code)
         return;
     if (code == STEP_RETURNED || code == STEP_DONE || code == STEP_DEAD)
         m->leased = false;
-    if (code != STEP_KEPT || s->op != OP_EXTEND || m->extended_ms >= limits->lease_cap_ms)
+    bool moved = code == (s->op == OP_NOTE ? STEP_GRANTED : STEP_KEPT);
+    if (!moved || (s->op != OP_EXTEND && s->op != OP_NOTE) || m->extended_ms >= limits->lease_cap_ms)
         return;
-    int64_t most_ms = said->read_ms + limits->ack_deadline_ms;
-    int64_t from_ms = m->deadline_min_ms > said->read_ms ? m->deadline_min_ms : said->read_ms;
-    int64_t due_ms = from_ms + s->ms < most_ms ? from_ms + s->ms : most_ms;
+    int64_t due_ms = step_due_ms(s, m->deadline_min_ms, said->read_ms);
     if (due_ms > m->deadline_min_ms)
         m->deadline_min_ms = due_ms;
 }

@@ -27,7 +27,9 @@ static struct {
     uint32_t full;         /* so many are told that there is no room */
     uint32_t interrupt_at; /* SIGINT after so many acts; 0: never */
     uint32_t acts;
-    letter_filter_t last; /* filter of the last act */
+    letter_filter_t last;      /* filter of the last act */
+    uint8_t legs;              /* and its legs */
+    bool whole[STORE_MAX + 1]; /* no leg of it has ended badly */
 } store;
 
 static buffer_t bytes;
@@ -40,6 +42,7 @@ static void carry_out(const dead_t *d, uint32_t seq)
     store.lies[seq] = false;
     store.acted[seq]++;
     store.last = d->filter;
+    store.legs = d->legs;
     if (++store.acts == store.interrupt_at)
         kill(getpid(), SIGINT);
 }
@@ -49,7 +52,7 @@ static void answer(uint32_t to, const dead_t *d)
     buffer_t b;
     batch_t batch;
     buried_t rest = two_legs;
-    bool acts = d->act == ACT_REDRIVE || d->act == ACT_PURGE;
+    bool acts = d->act == ACT_REDRIVE || d->act == ACT_PURGE || d->act == ACT_DONE;
     uint32_t seq = (uint32_t)(d->filter.id.seq > 0 ? d->filter.id.seq : d->after.seq + 1);
     uint32_t last = d->filter.id.seq > 0 ? seq : store.n;
     buffer_init(&b);
@@ -68,6 +71,7 @@ static void answer(uint32_t to, const dead_t *d)
         if (d->act == ACT_LIST) {
             buffer_clear(&bytes);
             letter_t letter = letter_make(&bytes, seq, "web-1", "restart: gave up");
+            letter.bad = store.whole[seq] ? 0 : letter.bad;
             buried_add(&batch, &letter);
         }
     }
@@ -234,8 +238,8 @@ static void letters_by_their_ids(void **state)
 static void many_are_done_only_when_yes_is_said(void **state)
 {
     (void)state;
-    static const char *const verbs[] = {"redrive", "purge"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const verbs[] = {"redrive", "purge", "done"};
+    for (int i = 0; i < 3; i++) {
         fill(2);
         assert_int_equal(DEAD(verbs[i]), EXIT_USAGE);
         assert_has(err, "2 dead letters would be ");
@@ -260,6 +264,54 @@ static void a_dry_run_only_lists(void **state)
     assert_has(err, "4 dead letters would be purged\n");
     assert_int_equal(left(), 4);
     assert_int_equal(store.acts, 0);
+}
+
+static void done_is_said_of_legs_that_ended_badly(void **state)
+{
+    (void)state;
+    fill(500);
+    store.looks = 90;
+    for (uint32_t seq = 1; seq <= 500; seq += 2)
+        store.whole[seq] = true;
+    assert_int_equal(DEAD("done", "--dry-run"), EXIT_OK);
+    assert_int_equal(lines(out), 251);
+    assert_has(err, "250 dead letters would be marked as done\n");
+    assert_int_equal(DEAD("done", ID(7)), EXIT_FAILED);
+    assert_has(err, ID(7) " is not among the dead letters with a leg that has ended badly\n");
+    assert_int_equal(store.acts, 0);
+    assert_int_equal(DEAD("done", ID(4), "--json"), EXIT_OK);
+    assert_string_equal(out, "{\"act\":\"done\",\"found\":1,\"done\":1,\"gone\":0,\"unanswered\":0}\n");
+    assert_int_equal(store.legs, 0); /* all of them */
+    assert_int_equal(DEAD("done", "--yes", "--limit", "10", "--leg", "restart"), EXIT_OK);
+    assert_string_equal(out, "10 of 10 dead letters marked as done\n");
+    assert_int_equal(store.legs, 2);
+    assert_int_equal(store.acted[22], 1);
+    assert_int_equal(store.acted[24], 0);
+    assert_int_equal(DEAD("done", "--yes"), EXIT_OK);
+    assert_string_equal(out, "239 of 239 dead letters marked as done\n");
+    assert_int_equal(left(), 250);
+    for (uint32_t seq = 1; seq <= 500; seq++)
+        assert_int_equal(store.acted[seq], store.whole[seq] ? 0 : 1);
+    assert_int_equal(DEAD("done", "--yes"), EXIT_OK);
+    assert_has(err, "no dead letters with a leg that has ended badly\n");
+}
+
+static void done_of_a_leg(void **state)
+{
+    (void)state;
+    fill(3);
+    assert_int_equal(DEAD("done", "--yes", "--leg", "save"), EXIT_OK);
+    assert_has(err, "no dead letters whose leg save has ended badly\n");
+    assert_int_equal(DEAD("done", "--yes", "--leg", "restarts"), EXIT_FAILED);
+    assert_has(err, "--leg: \"restarts\" is no leg of this outbox: expected save or restart\n");
+    assert_int_equal(DEAD("done", "--leg", "No Name"), EXIT_USAGE);
+    assert_int_equal(DEAD("purge", "--leg", "save"), EXIT_USAGE);
+    assert_has(err, "--leg: only done is said of a leg");
+    assert_int_equal(left(), 3);
+    /* What dies meanwhile was not seen by who said yes. */
+    assert_int_equal(DEAD("done", "--yes", "--older-than", "1h", "--newer-than", "2h"), EXIT_OK);
+    assert_true(store.last.older_ms >= 3600000 && store.last.newer_ms >= 7200000);
+    assert_int_equal(left(), 0);
 }
 
 static void each_is_done_once(void **state)
@@ -353,7 +405,7 @@ static void wrong_words_are_told(void **state)
     assert_int_equal(DEAD("lst"), EXIT_USAGE);
     assert_has(err, "unknown command \"lst\"; did you mean \"list\"?\n");
     assert_int_equal(DEAD("x\033"), EXIT_USAGE);
-    assert_has(err, "unknown command \"x\\x1b\": expected list, show, redrive or purge\n");
+    assert_has(err, "unknown command \"x\\x1b\": expected list, show, redrive, purge or done\n");
     assert_int_equal(dead((const char *const[]){NULL}), EXIT_USAGE);
     assert_int_equal(DEAD("show"), EXIT_USAGE);
     assert_int_equal(DEAD("show", "42"), EXIT_USAGE);
@@ -401,6 +453,8 @@ int main(void)
         with_store(letters_by_their_ids),
         with_store(many_are_done_only_when_yes_is_said),
         with_store(a_dry_run_only_lists),
+        with_store(done_is_said_of_legs_that_ended_badly),
+        with_store(done_of_a_leg),
         with_store(each_is_done_once),
         with_store(a_purge_whose_answers_are_lost_counts_what_is_left),
         with_store(a_limit_is_kept_when_answers_are_lost),
