@@ -28,10 +28,10 @@ uint32_t notes_of(const void *notes, size_t len, uint8_t legs, buffer_t *ret)
         return 0;
     }
     uint8_t have = copy(notes, len, legs, ret, &whole);
-    for (uint8_t bit = 0; bit < LEGS_MAX; bit++) {
+    for (uint32_t bit = 0; bit < LEGS_MAX; bit++) {
         bool lost = !whole && ((legs & ~have) >> bit & 1) != 0;
         if (lost) {
-            note_write(ret, &(note_t){.bit = bit, .bytes = damaged, .len = sizeof damaged - 1});
+            note_write(ret, &(note_t){.bit = (uint8_t)bit, .bytes = damaged, .len = sizeof damaged - 1});
         }
         n += lost || (have >> bit & 1) != 0;
     }

@@ -79,6 +79,20 @@ static inline void change_one(outbox_t *o, const delivery_change_t *c, int64_t w
     assert_int_equal(outbox_commit(o), 0);
 }
 
+/* A redrive that is committed: what the outbox said. */
+static inline int redrive(outbox_t *o, uint64_t id, int64_t wall_ms)
+{
+    buffer_t b;
+    const event_t e = {.bit = EVENT_MESSAGE, .how = HOW_REDRIVEN, .label = {"", 0}, .text = {"", 0}};
+    buffer_init(&b);
+    event_write(&b, &e);
+    assert_int_equal(outbox_begin(o), 0);
+    int r = outbox_redrive(o, id, b.data, b.len, wall_ms);
+    assert_int_equal(outbox_commit(o), 0);
+    buffer_done(&b);
+    return r;
+}
+
 static inline uint64_t rows_of(outbox_t *o)
 {
     outbox_gauges_t g;

@@ -169,19 +169,6 @@ static void letters_come_in_order(void **state)
     outbox_close(&o, true);
 }
 
-static int redrive(outbox_t *o, uint64_t id, int64_t wall_ms)
-{
-    buffer_t b;
-    const event_t e = {.bit = EVENT_MESSAGE, .how = HOW_REDRIVEN, .label = {"", 0}, .text = {"", 0}};
-    buffer_init(&b);
-    event_write(&b, &e);
-    assert_int_equal(outbox_begin(o), 0);
-    int r = outbox_redrive(o, id, b.data, b.len, wall_ms);
-    assert_int_equal(outbox_commit(o), 0);
-    buffer_done(&b);
-    return r;
-}
-
 static void a_redriven_letter_is_a_message_again(void **state)
 {
     fixture_t *f = *state;

@@ -106,19 +106,6 @@ static void what_is_undone_is_not_kept(void **state)
     assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM states"), 0);
 }
 
-static int redrive(outbox_t *o, uint64_t id)
-{
-    buffer_t b;
-    const event_t e = {.bit = EVENT_MESSAGE, .how = HOW_REDRIVEN, .label = {"", 0}, .text = {"", 0}};
-    buffer_init(&b);
-    event_write(&b, &e);
-    assert_int_equal(outbox_begin(o), 0);
-    int r = outbox_redrive(o, id, b.data, b.len, 5000);
-    assert_int_equal(outbox_commit(o), 0);
-    buffer_done(&b);
-    return r;
-}
-
 static void a_dead_letter_keeps_them_until_it_is_redriven(void **state)
 {
     fixture_t *f = *state;
@@ -134,7 +121,7 @@ static void a_dead_letter_keeps_them_until_it_is_redriven(void **state)
     assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM dead WHERE notes IS NOT NULL"), 1);
     assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM states"), 0);
     o = open_outbox(f);
-    assert_int_equal(redrive(o, first), 0);
+    assert_int_equal(redrive(o, first, 5000), 0);
     assert_string_equal(notes(o, first), "");
     assert_int_equal(outbox_find(o, first, &row), 0);
     assert_int_equal(row.noted, 0);
@@ -263,8 +250,8 @@ static void an_outbox_without_notes_becomes_one_with_them(void **state)
     o = open_outbox(f);
     assert_string_equal(notes(o, TEST_EPOCH(1, 1)), "1:intent ");
     change_one(o, &(delivery_change_t){.id = TEST_EPOCH(1, 1), .kind = CHANGE_BURY, .bad = RESTART}, 9);
-    assert_int_equal(redrive(o, TEST_EPOCH(1, 1)), 0);
-    assert_int_equal(redrive(o, TEST_EPOCH(1, 3)), 0);
+    assert_int_equal(redrive(o, TEST_EPOCH(1, 1), 5000), 0);
+    assert_int_equal(redrive(o, TEST_EPOCH(1, 3), 5000), 0);
     assert_int_equal(outbox_dead(o), 0);
     assert_int_equal(resolve(o, TEST_EPOCH(1, 3), 255, &resolved), -ENOENT);
     outbox_close(&o, true);
