@@ -41,6 +41,8 @@ void boss_close(boss_t *b)
     buffer_done(&b->frame);
     free(b->results);
     b->results = NULL;
+    free(b->intents);
+    b->intents = NULL;
 }
 
 void boss_cut(boss_t *b)
@@ -146,20 +148,59 @@ static void take_results(boss_t *b, boss_worker_t *w, const frame_t *frame)
         keep_result(b, &b->records[i], no);
 }
 
-static void take_notes(boss_t *b, const frame_t *frame)
+static boss_intent_t *intent_of(const boss_t *b, uint64_t ref)
+{
+    for (size_t i = b->intents_count; i-- > 0;)
+        if (b->intents[i].ref == ref)
+            return &b->intents[i];
+    return NULL;
+}
+
+static boss_intent_t *add_intent(boss_t *b, uint64_t ref)
+{
+    if (b->intents_count == b->intents_room) {
+        b->intents_room = b->intents_room == 0 ? RESULTS_MIN : b->intents_room * 2;
+        b->intents = realloc(b->intents, b->intents_room * sizeof *b->intents);
+        assert_non_null(b->intents);
+    }
+    boss_intent_t *n = &b->intents[b->intents_count++];
+    *n = (boss_intent_t){.ref = ref};
+    return n;
+}
+
+static void keep_intent(boss_t *b, const note_record_t *r)
+{
+    boss_intent_t *n = intent_of(b, r->ref);
+
+    n = n != NULL ? n : add_intent(b, r->ref);
+    n->try_no = r->try_no;
+    n->grant_ms = r->grant_ms;
+    n->len = r->len;
+    if (r->len > 0)
+        memcpy(n->bytes, r->bytes, r->len);
+    n->count++;
+    n->voids += r->len == 0;
+}
+
+static void take_notes(boss_t *b, const boss_worker_t *w, const frame_t *frame)
 {
     static note_record_t records[RECORDS_MAX];
     const int n = decode_notes(frame->data, frame->len, records);
 
     assert_true(n > 0);
     for (int i = 0; i < n; i++) {
-        assert_true(b->notes_count < BOSS_NOTES_MAX);
-        boss_note_t *kept = &b->notes[b->notes_count++];
-        *kept = (boss_note_t){.ref = records[i].ref,
-                              .try_no = records[i].try_no,
-                              .grant_ms = records[i].grant_ms,
-                              .results_before = b->results_count};
-        snprintf(kept->text, sizeof kept->text, "%.*s", (int)records[i].len, (const char *)records[i].bytes);
+        const note_record_t *r = &records[i];
+        if (b->notes_count < BOSS_NOTES_MAX) {
+            boss_note_t *kept = &b->notes[b->notes_count++];
+            *kept = (boss_note_t){.ref = r->ref,
+                                  .try_no = r->try_no,
+                                  .grant_ms = r->grant_ms,
+                                  .results_before = b->results_count};
+            snprintf(kept->text, sizeof kept->text, "%.*s", (int)r->len, (const char *)r->bytes);
+        }
+        keep_intent(b, r);
+        if (r->grant_ms > 0 && b->grants != BOSS_SAYS_NOTHING)
+            boss_answer(b, (unsigned)(w - b->workers), r->ref, b->grants == BOSS_GRANTS);
     }
 }
 
@@ -199,7 +240,7 @@ static void take_frame(boss_t *b, const frame_t *frame)
         take_results(b, w, frame);
         break;
     case CMD_NOTES:
-        take_notes(b, frame);
+        take_notes(b, w, frame);
         break;
     case CMD_ERROR:
         assert_int_equal(decode_error(frame->data, frame->len, &error), 0);
@@ -244,14 +285,21 @@ void boss_body(buffer_t *body, const char *name)
 
 uint64_t boss_give(boss_t *b, unsigned worker, uint64_t seq, uint32_t try_no, const void *body, size_t len)
 {
+    return boss_give_noted(b, worker, seq, try_no, body, len, b->note,
+                           b->note != NULL ? (uint32_t)strlen(b->note) : 0);
+}
+
+uint64_t boss_give_noted(boss_t *b, unsigned worker, uint64_t seq, uint32_t try_no, const void *body,
+                         size_t len, const void *note, uint32_t note_len)
+{
     boss_worker_t *w = &b->workers[worker];
     const task_record_t record = {.ref = b->next_ref++,
                                   .try_no = try_no,
                                   .id = {BOSS_STREAM, seq},
                                   .body = body,
                                   .body_len = (uint32_t)len,
-                                  .note = b->note,
-                                  .note_len = b->note != NULL ? (uint32_t)strlen(b->note) : 0};
+                                  .note = note,
+                                  .note_len = note_len};
     batch_t batch;
 
     buffer_clear(&b->frame);
@@ -330,6 +378,19 @@ void boss_grant(boss_t *b, unsigned worker, uint64_t ref, uint32_t try_no, bool 
     grants_add(&batch, &(grant_record_t){.ref = ref, .try_no = try_no, .granted = granted});
     batch_end(&batch);
     boss_send(b, worker, &b->frame);
+}
+
+const boss_intent_t *boss_intent(const boss_t *b, uint64_t ref)
+{
+    return intent_of(b, ref);
+}
+
+void boss_answer(boss_t *b, unsigned worker, uint64_t ref, bool granted)
+{
+    const boss_intent_t *n = intent_of(b, ref);
+
+    assert_non_null(n);
+    boss_grant(b, worker, ref, n->try_no, granted);
 }
 
 void boss_who(boss_t *b, unsigned worker)

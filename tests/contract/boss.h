@@ -10,7 +10,7 @@
 #include "common/runtime/wire.h"
 #include "tests/support/rig.h"
 
-enum { BOSS_WORKERS_MAX = 4, BOSS_NOTES_MAX = 64 };
+enum { BOSS_WORKERS_MAX = 4, BOSS_NOTES_MAX = 64 /* the first of them are kept */ };
 
 typedef struct {
     uint64_t ref;
@@ -30,6 +30,20 @@ typedef struct {
     char text[NOTE_BYTES_MAX + 1];
     size_t results_before; /* how many results had come when it came */
 } boss_note_t;
+
+/* What was recorded for a task last, of any number of tasks. */
+typedef struct {
+    uint64_t ref;
+    uint32_t try_no;
+    uint8_t bytes[NOTE_BYTES_MAX];
+    uint32_t len;
+    int64_t grant_ms;
+    unsigned count; /* notes of the task */
+    unsigned voids; /* of them, empty */
+} boss_intent_t;
+
+/* What becomes of a request for a grant. */
+typedef enum { BOSS_GRANTS, BOSS_REFUSES, BOSS_SAYS_NOTHING } boss_grants_t;
 
 typedef struct {
     uint32_t routing_id;
@@ -59,7 +73,10 @@ typedef struct {
     uint64_t outcomes[OUTCOMES];
     boss_note_t notes[BOSS_NOTES_MAX];
     size_t notes_count;
-    const char *note; /* that tasks bring from now on; NULL: none */
+    boss_intent_t *intents;
+    size_t intents_count, intents_room;
+    boss_grants_t grants; /* from now on */
+    const char *note;     /* that tasks bring from now on; NULL: none */
     int64_t ping_ms;
     uint64_t next_ref;
     buffer_t frame;
@@ -89,6 +106,9 @@ void boss_body(buffer_t *body, const char *name);
 uint64_t boss_give(boss_t *b, unsigned worker, uint64_t seq, uint32_t try_no, const void *body, size_t len);
 /* The same for the body of boss_body(name). */
 uint64_t boss_ask(boss_t *b, unsigned worker, uint64_t seq, uint32_t try_no, const char *name);
+/* The same as boss_give, with what was recorded for an earlier try. */
+uint64_t boss_give_noted(boss_t *b, unsigned worker, uint64_t seq, uint32_t try_no, const void *body,
+                         size_t len, const void *note, uint32_t note_len);
 /* n tasks "<name>-<seq>" from first_seq on, in as few frames as possible; waits for the window where it has
  * to. */
 void boss_give_many(boss_t *b, unsigned worker, const char *name, uint64_t first_seq, uint32_t n);
@@ -96,6 +116,10 @@ void boss_give_many(boss_t *b, unsigned worker, const char *name, uint64_t first
 void boss_flood(boss_t *b, unsigned worker, const char *name, uint64_t first_seq, uint32_t n);
 /* The answer to a note that has asked. */
 void boss_grant(boss_t *b, unsigned worker, uint64_t ref, uint32_t try_no, bool granted);
+/* What was recorded for the ref; NULL when nothing was yet. */
+const boss_intent_t *boss_intent(const boss_t *b, uint64_t ref);
+/* Answers its request, which was not answered by itself. */
+void boss_answer(boss_t *b, unsigned worker, uint64_t ref, bool granted);
 void boss_who(boss_t *b, unsigned worker);
 /* Takes it for dead: whatever it says next is answered WHO. */
 void boss_forget(boss_t *b, unsigned worker);
