@@ -274,6 +274,7 @@ void once_acted(once_t *o, const acted_t *acted, int64_t now_ms, once_step_t *re
     }
     o->acted_ms = o->step_ms;
     o->unsure = acted->how == ACTED_UNKNOWN;
+    snprintf(o->doubt, sizeof o->doubt, "%s", o->unsure ? why : "");
     if (p->observes) {
         o->state = RETURN;
         o->limit_ms = now_ms + p->return_ms;
@@ -298,10 +299,10 @@ static void looked_for_return(once_t *o, const look_t *seen, int64_t now_ms, onc
     }
     char limit[ONCE_DURATION_TEXT];
     const bool was_seen = seen->how == LOOK_SEEN;
-    say(o, "%s, and %s within --return-timeout %s%s%s",
+    say(o, "%s, and %s within --return-timeout %s%s%s%s%s",
         o->unsure ? "may have been restarted" : "was told to restart",
         was_seen ? "showed no restart" : "did not come back", once_exactly(o->policy->return_ms, limit),
-        was_seen ? "" : ": ", o->said);
+        was_seen ? "" : ": ", o->said, o->unsure ? "; the act: " : "", o->doubt);
     end(o, ONCE_FAILED, OUTCOME_TRANSIENT, now_ms, ret);
     if (was_seen && !o->unsure) {
         settle_note(o, ret);

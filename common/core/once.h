@@ -169,7 +169,8 @@ typedef struct {
     int64_t give_up_ms;   /* of an intent that is waited out, when the host cannot be read */
     observation_t before; /* the intent's */
     observation_t seen;
-    char said[ONCE_TEXT_BYTES / 2]; /* why the last look or check was not good; "": the host was seen */
+    char doubt[ONCE_TEXT_BYTES / 4]; /* why our act is unsure; "": it is not */
+    char said[ONCE_TEXT_BYTES / 2];  /* why the last look or check was not good; "": the host was seen */
     char text[ONCE_TEXT_BYTES];
     uint8_t note[NOTE_BYTES_MAX];
 } once_t;

@@ -250,7 +250,7 @@ static void not_back_in_time(void **state)
     until_the_last_look(t, ACTED_UNKNOWN);
     look(t, "1");
     ends(t, ONCE_FAILED, OUTCOME_TRANSIENT,
-         "may have been restarted, and showed no restart within --return-timeout 4s");
+         "may have been restarted, and showed no restart within --return-timeout 4s; the act: exit 3");
     note_stays(t);
     until_the_last_look(t, ACTED_DONE);
     look(t, "2"); /* one check, however late */
