@@ -1,11 +1,13 @@
 #include "tests/contract/contract.h"
 
 #include "common/runtime/announce.h"
+#include "tests/contract/odd_driver.h"
 #include "tests/support/postgres.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { BATCHES_OF_A_WINDOW = 16, TESTS_MAX = 256 };
 
@@ -47,11 +49,25 @@ char *contract_socket(const contract_t *c, char *path)
     return rig_path(c->rig, "docker.sock", path);
 }
 
+char *contract_fleet(const contract_t *c, char *path)
+{
+    return rig_path(c->rig, "fleet", path);
+}
+
+unsigned contract_boots(const contract_t *c, const char *name)
+{
+    char fleet[TEST_PATH_MAX], path[2 * TEST_PATH_MAX];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/%s", contract_fleet(c, fleet), name);
+    return stat(path, &st) == 0 ? (unsigned)st.st_size : 0;
+}
+
 static int setup(void **state)
 {
     contract_t *c = *state;
     void *rig = (void *)(uintptr_t)c->transport;
-    char socket[TEST_PATH_MAX];
+    char path[TEST_PATH_MAX];
     const int failed = rig_setup(&rig);
 
     if (failed == 0) {
@@ -60,7 +76,9 @@ static int setup(void **state)
         if (strcmp(c->row.kind->name, "save-postgres") == 0)
             make_schema(c);
         if (strcmp(c->row.kind->name, "restart-docker") == 0)
-            c->dockerd = dockerd_open(contract_socket(c, socket));
+            c->dockerd = dockerd_open(contract_socket(c, path));
+        if (c->row.kind == &odd_runner)
+            assert_int_equal(mkdir(contract_fleet(c, path), 0755), 0);
     }
     return failed;
 }
@@ -146,6 +164,10 @@ process_t *contract_spawn(contract_t *c, const char *name, const char *other_bos
         list[n++] = "--docker-allow";
         list[n++] = "*";
     }
+    if (c->row.kind == &odd_runner) {
+        list[n++] = "--fleet";
+        list[n++] = contract_fleet(c, file);
+    }
     if (strcmp(c->row.kind->name, "restart-simulate") == 0) {
         list[n++] = "--simulate";
         list[n++] = "0..20";
@@ -168,6 +190,34 @@ process_t *contract_start(contract_t *c, const char *name, const char *const *ar
     if (c->schema[0] != '\0' || c->dockerd != NULL)
         BOSS_UNTIL(b, b->workers[before].window > 0);
     return p;
+}
+
+uint64_t contract_ask(contract_t *c, const char *host, int64_t published_ms, const boss_intent_t *note)
+{
+    static uint64_t next_seq = 1;
+    boss_t *b = &c->boss;
+    buffer_t body;
+    char why[WHY_BYTES];
+
+    buffer_init(&body);
+    if (body_make(host, strlen(host), "example.net", published_ms, 0, &body, why) != 0)
+        fail_msg("%s", why);
+    const uint64_t ref =
+        boss_give_noted(b, b->workers_count - 1, next_seq++, note != NULL ? note->try_no + 1 : 1, body.data,
+                        body.len, note != NULL ? note->bytes : NULL, note != NULL ? note->len : 0);
+    buffer_done(&body);
+    return ref;
+}
+
+const boss_result_t *contract_expect(contract_t *c, uint64_t ref, outcome_t outcome, const char *text)
+{
+    boss_t *b = &c->boss;
+
+    BOSS_UNTIL(b, boss_result(b, ref) != NULL);
+    const boss_result_t *r = boss_result(b, ref);
+    if (r->outcome != outcome || strstr(r->text, text) == NULL)
+        fail_msg("outcome %d with '%s' instead of %d with '%s'", r->outcome, r->text, outcome, text);
+    return r;
 }
 
 int contract_stop(contract_t *c, process_t *p)

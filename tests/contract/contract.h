@@ -32,8 +32,8 @@ int contract_run(const char *suite, const struct CMUnitTest *tests, size_t tests
 
 /* The row's program for the boss (and others: endpoints that are NULL are left out), not yet welcomed.
  * Options of the kind that name a file get one in the rig's directory; save-postgres gets a schema of the
- * program's server; restart-docker an engine that stands in for Docker's, where it may restart all; a
- * simulated restart takes 0..20 ms. */
+ * program's server; restart-docker an engine that stands in for Docker's, where it may restart all;
+ * odd-runner a folder of hosts; a simulated restart takes 0..20 ms. */
 process_t *contract_spawn(contract_t *c, const char *name, const char *other_boss, const char *const *args);
 /* The same, welcomed by the boss as its next worker and ready for tasks. */
 process_t *contract_start(contract_t *c, const char *name, const char *const *args);
@@ -43,6 +43,17 @@ int contract_stop(contract_t *c, process_t *p);
 bool contract_ready(const process_t *p);
 /* How many tasks it should be ready to take. */
 uint32_t contract_window(const contract_t *c);
+/* One task for a host as it was asked for, published at some time, to the worker that came last; `note`: of
+ * an earlier try, NULL: none. Returns its ref. */
+uint64_t contract_ask(contract_t *c, const char *host, int64_t published_ms, const boss_intent_t *note);
+/* Waits for its result, which has to be this one, with a text that holds `text`. */
+const boss_result_t *contract_expect(contract_t *c, uint64_t ref, outcome_t outcome, const char *text);
+/* When bodies of tests are published that do not care. */
+#define CONTRACT_PUBLISHED_MS INT64_C(1700000000000)
+/* Where the hosts of odd-runner are, in a buffer of TEST_PATH_MAX. */
+char *contract_fleet(const contract_t *c, char *path);
+/* How long a file there is: how often the host was restarted. */
+unsigned contract_boots(const contract_t *c, const char *name);
 /* Where the engine of restart-docker listens, in a buffer of TEST_PATH_MAX. */
 char *contract_socket(const contract_t *c, char *path);
 /* A kind that has a file: where its rows are; else NULL. */

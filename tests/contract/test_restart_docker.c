@@ -18,40 +18,11 @@ enum {
     WINDOW_SLOW_MS = 700,
 };
 
-static uint64_t next_seq = 1;
-
-/* A message for a host as it was asked for, published at some time. */
-static uint64_t ask_published(contract_t *c, const char *host, uint32_t try_no, int64_t published_ms)
-{
-    buffer_t body;
-    char why[WHY_BYTES];
-
-    buffer_init(&body);
-    if (body_make(host, strlen(host), "example.net", published_ms, 0, &body, why) != 0)
-        fail_msg("%s", why);
-    const uint64_t ref = boss_give(&c->boss, 0, next_seq++, try_no, body.data, body.len);
-    buffer_done(&body);
-    return ref;
-}
-
-static uint64_t ask(contract_t *c, const char *host)
-{
-    return ask_published(c, host, 1, 1700000000000);
-}
-
-static void expect(contract_t *c, uint64_t ref, outcome_t outcome, const char *text)
-{
-    boss_t *b = &c->boss;
-
-    BOSS_UNTIL(b, boss_result(b, ref) != NULL);
-    const boss_result_t *r = boss_result(b, ref);
-    if (r->outcome != outcome || strstr(r->text, text) == NULL)
-        fail_msg("outcome %d with '%s' instead of %d with '%s'", r->outcome, r->text, outcome, text);
-}
+#define SOON_BACK ARGS("--return-timeout", "300ms", "--poll", "20ms")
 
 static void expect_host(contract_t *c, const char *host, outcome_t outcome, const char *text)
 {
-    expect(c, ask(c, host), outcome, text);
+    contract_expect(c, contract_ask(c, host, CONTRACT_PUBLISHED_MS, NULL), outcome, text);
 }
 
 /* The worker with rules of the test's own. */
@@ -175,13 +146,13 @@ static void test_a_message_is_carried_out_once(void **state)
     dockerd_add(d, "web-1", NULL);
     process_t *p = start_with(c, ARGS("--docker-allow", "web-1"));
     const int64_t published_ms = clock_wall_ms() - 1;
-    expect(c, ask_published(c, "web-1", 1, published_ms), OUTCOME_OK, "");
-    expect(c, ask_published(c, "web-1", 1, published_ms), OUTCOME_OK, "");
-    expect(c, ask_published(c, "web-1", 2, published_ms), OUTCOME_OK, "");
+    contract_expect(c, contract_ask(c, "web-1", published_ms, NULL), OUTCOME_OK, "is back after");
+    contract_expect(c, contract_ask(c, "web-1", published_ms, NULL), OUTCOME_OK, "after the request");
+    contract_expect(c, contract_ask(c, "web-1", published_ms, NULL), OUTCOME_OK, "after the request");
     assert_int_equal(dockerd_restarts(d, "web-1"), 1);
     assert_int_equal(process_log_count(p, "Restarted web-1.example.net ("), 1);
-    assert_int_equal(process_log_count(p, "Not restarted: web-1.example.net was restarted at 2"), 2);
-    expect(c, ask_published(c, "web-1", 1, clock_wall_ms() + 1000), OUTCOME_OK, "");
+    assert_int_equal(process_log_count(p, "Not restarted: web-1.example.net was restarted "), 2);
+    contract_expect(c, contract_ask(c, "web-1", clock_wall_ms() + 1000, NULL), OUTCOME_OK, "is back after");
     assert_int_equal(dockerd_restarts(d, "web-1"), 2);
     rig_passed(c->rig);
 }
@@ -191,19 +162,20 @@ static void test_ok_is_what_was_seen_to_run_again(void **state)
     contract_t *c = *state;
     dockerd_t *d = c->dockerd;
 
-    contract_start(c, "worker", NO_ARGS);
+    contract_start(c, "worker", SOON_BACK);
     dockerd_plan(d, CALL_RESTART, DOCKERD_ENDS, 0, 1);
     expect_host(c, "web-1", OUTCOME_TRANSIENT,
-                "container web-1 was restarted and does not run: it ended with 3");
+                "was restarted, and is not well within --return-timeout 300ms: container web-1 was restarted "
+                "and does not run: it ended with 3");
     /* What does not run needs a start, however lately it had one. */
     expect_host(c, "web-1", OUTCOME_OK, "");
     assert_int_equal(dockerd_restarts(d, "web-1"), 2);
     dockerd_plan(d, CALL_RESTART, DOCKERD_UNTOUCHED, 0, 1);
-    expect_host(c, "web-2", OUTCOME_TRANSIENT, "since the same time as before");
+    expect_host(c, "web-2", OUTCOME_TRANSIENT, "was told to restart, and showed no restart within");
     rig_passed(c->rig);
 }
 
-/* The engine has carried it out, but that was not heard: the next try finds it. */
+/* The engine has carried it out, but that was not heard: it is looked at, and found. */
 static void test_an_answer_that_is_lost_is_looked_for(void **state)
 {
     static const dockerd_fault_t lost[] = {DOCKERD_RESET, DOCKERD_CLOSE, DOCKERD_NO_HTTP};
@@ -215,11 +187,122 @@ static void test_an_answer_that_is_lost_is_looked_for(void **state)
     for (unsigned i = 0; i < sizeof lost / sizeof lost[0]; i++) {
         snprintf(host, sizeof host, "web-%u", i);
         dockerd_plan(d, CALL_RESTART, lost[i], 0, 1);
-        expect_host(c, host, OUTCOME_TRANSIENT, "asked for the restart, which it may have carried out");
-        expect_host(c, host, OUTCOME_OK, "");
+        expect_host(c, host, OUTCOME_OK, "is back after");
         assert_int_equal(dockerd_restarts(d, host), 1);
     }
     assert_int_equal(dockerd_calls(d, CALL_RESTART), sizeof lost / sizeof lost[0]);
+    rig_passed(c->rig);
+}
+
+/* --- once --- */
+
+static void test_the_intent_is_recorded_before_the_restart(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    dockerd_t *d = c->dockerd;
+
+    contract_start(c, "worker", NO_ARGS);
+    b->grants = BOSS_SAYS_NOTHING;
+    const uint64_t ref = contract_ask(c, "web-1", CONTRACT_PUBLISHED_MS, NULL);
+    BOSS_UNTIL(b, boss_intent(b, ref) != NULL);
+    /* Another one goes all the way up to there. */
+    const uint64_t other = contract_ask(c, "web-2", CONTRACT_PUBLISHED_MS, NULL);
+    BOSS_UNTIL(b, boss_intent(b, other) != NULL);
+    assert_int_equal(dockerd_calls(d, CALL_RESTART), 0);
+    boss_answer(b, 0, ref, true);
+    contract_expect(c, ref, OUTCOME_OK, "is back after");
+    boss_answer(b, 0, other, false);
+    contract_expect(c, other, OUTCOME_BLOCKED, "refused");
+    assert_int_equal(dockerd_calls(d, CALL_RESTART), 1);
+    assert_int_equal(dockerd_restarts(d, "web-1"), 1);
+    rig_passed(c->rig);
+}
+
+static void test_a_worker_that_dies_after_the_restart_did_it(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    dockerd_t *d = c->dockerd;
+
+    process_t *p = contract_start(c, "worker", NO_ARGS);
+    b->grants = BOSS_SAYS_NOTHING;
+    const uint64_t ref = contract_ask(c, "web-1", CONTRACT_PUBLISHED_MS, NULL);
+    BOSS_UNTIL(b, boss_intent(b, ref) != NULL);
+    dockerd_plan(d, CALL_INSPECT, DOCKERD_SILENT, 0, 1);
+    boss_answer(b, 0, ref, true);
+    BOSS_UNTIL(b, dockerd_restarts(d, "web-1") == 1);
+    process_kill(p);
+    dockerd_plan(d, CALL_INSPECT, DOCKERD_FINE, 0, 0);
+    p = contract_start(c, "next", ARGS("--log-messages"));
+    contract_expect(c, contract_ask(c, "web-1", CONTRACT_PUBLISHED_MS, boss_intent(b, ref)), OUTCOME_OK,
+                    "was restarted by an earlier try");
+    assert_int_equal(process_log_count(p, "Not restarted: web-1.example.net was restarted by an earlier"), 1);
+    assert_int_equal(dockerd_restarts(d, "web-1"), 1);
+    assert_int_equal(dockerd_calls(d, CALL_RESTART), 1);
+    rig_passed(c->rig);
+}
+
+/* Nobody knows when its request is carried out, until it cannot be any more. */
+static void test_a_worker_that_dies_before_the_restart_is_waited_out(void **state)
+{
+    enum { TOGETHER_MS = 900 };
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    dockerd_t *d = c->dockerd;
+    const char *const times[] = {"--grant",
+                                 "200ms",
+                                 "--act-timeout",
+                                 "400ms",
+                                 "--return-timeout",
+                                 "300ms",
+                                 "--poll",
+                                 "20ms",
+                                 "--docker-stop-timeout",
+                                 "100ms",
+                                 NULL};
+
+    process_t *p = contract_start(c, "worker", times);
+    dockerd_plan(d, CALL_RESTART, DOCKERD_SILENT, 0, 1);
+    const uint64_t ref = contract_ask(c, "web-1", CONTRACT_PUBLISHED_MS, NULL);
+    BOSS_UNTIL(b, dockerd_calls(d, CALL_RESTART) == 1);
+    process_kill(p);
+    contract_start(c, "next", times);
+    const int64_t start_ms = test_now_ms();
+    const boss_result_t *r = contract_expect(
+        c, contract_ask(c, "web-1", CONTRACT_PUBLISHED_MS, boss_intent(b, ref)), OUTCOME_OK, "is back after");
+    assert_true(r->at_ms - start_ms >= TOGETHER_MS);
+    assert_int_equal(dockerd_restarts(d, "web-1"), 1);
+    assert_int_equal(dockerd_calls(d, CALL_RESTART), 2);
+    rig_passed(c->rig);
+}
+
+static void test_a_dry_run_restarts_nothing(void **state)
+{
+    contract_t *c = *state;
+    dockerd_t *d = c->dockerd;
+
+    dockerd_add(d, "web-1", NULL);
+    process_t *p = contract_start(c, "worker", ARGS("--dry-run", "--log-messages"));
+    expect_host(c, "web-1", OUTCOME_OK, "dry run: ");
+    expect_host(c, "web-2", OUTCOME_PERMANENT, "no such container");
+    assert_int_equal(dockerd_calls(d, CALL_RESTART), 0);
+    assert_int_equal(c->boss.intents_count, 0);
+    assert_int_equal(process_log_count(p, "Dry run: web-1.example.net "), 1);
+    rig_passed(c->rig);
+}
+
+static void test_guards_hold_for_containers(void **state)
+{
+    contract_t *c = *state;
+    dockerd_t *d = c->dockerd;
+
+    contract_start(c, "worker", ARGS("--min-uptime", "1h", "--deny-host", "db-*"));
+    expect_host(c, "web-1", OUTCOME_OK, "is back after");
+    contract_expect(c, contract_ask(c, "web-1", clock_wall_ms() + 1000, NULL), OUTCOME_OK,
+                    "less than --min-uptime 1h");
+    expect_host(c, "db-1", OUTCOME_PERMANENT, "denied by --deny-host db-*");
+    assert_int_equal(dockerd_calls(d, CALL_RESTART), 1);
     rig_passed(c->rig);
 }
 
@@ -236,13 +319,14 @@ static void test_what_the_engine_answers_decides(void **state)
         {403, OUTCOME_PERMANENT, "the Docker engine answered 403: planned \\x07"},
         {409, OUTCOME_TRANSIENT, "the Docker engine answered 409: planned \\x07"},
         {429, OUTCOME_TRANSIENT, "the Docker engine answered 429"},
-        {500, OUTCOME_TRANSIENT, "the Docker engine answered 500"},
-        {503, OUTCOME_TRANSIENT, "the Docker engine answered 503"},
+        /* These may have done something first: it is looked at. */
+        {500, OUTCOME_TRANSIENT, "the Docker engine answered 500: planned \\x07"},
+        {503, OUTCOME_TRANSIENT, "the Docker engine answered 503: planned \\x07"},
     };
     contract_t *c = *state;
     dockerd_t *d = c->dockerd;
 
-    contract_start(c, "worker", NO_ARGS);
+    contract_start(c, "worker", SOON_BACK);
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         dockerd_plan(d, CALL_RESTART, DOCKERD_STATUS, rows[i].status, 1);
         expect_host(c, "web-1", rows[i].outcome, rows[i].text);
@@ -303,7 +387,30 @@ static void test_chunks_are_put_together(void **state)
 
 /* --- time --- */
 
-static void test_a_restart_that_takes_too_long_is_cancelled(void **state)
+static void test_what_takes_too_long_is_given_up(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+    dockerd_t *d = c->dockerd;
+    process_t *p = contract_start(c, "worker",
+                                  ARGS("--grant", "100ms", "--act-timeout", "150ms", "--return-timeout",
+                                       "100ms", "--docker-stop-timeout", "100ms", "--poll", "20ms"));
+
+    b->limit_ms = LIMIT_MS;
+    dockerd_plan(d, CALL_INSPECT, DOCKERD_SILENT, 0, 1);
+    expect_host(c, "web-1", OUTCOME_TRANSIENT, "the Docker engine, asked for the container: ");
+    dockerd_plan(d, CALL_RESTART, DOCKERD_SILENT, 0, 1);
+    expect_host(c, "web-1", OUTCOME_TRANSIENT, "asked for the restart, which it may have carried out:");
+    assert_int_equal(dockerd_restarts(d, "web-1"), 0);
+    /* Their connections are cut, but for those that wait to be used again, and others go on. */
+    expect_host(c, "web-1", OUTCOME_OK, "");
+    WAIT(dockerd_connections(d) <= 2);
+    assert_int_equal(contract_stop(c, p), 0);
+    rig_passed(c->rig);
+}
+
+/* When the task's time is over, nothing is asked any more. */
+static void test_a_task_whose_time_is_over_is_cancelled(void **state)
 {
     contract_t *c = *state;
     boss_t *b = &c->boss;
@@ -312,14 +419,8 @@ static void test_a_restart_that_takes_too_long_is_cancelled(void **state)
 
     b->limit_ms = LIMIT_MS;
     dockerd_plan(d, CALL_INSPECT, DOCKERD_SILENT, 0, 1);
-    expect_host(c, "web-1", OUTCOME_TRANSIENT, "cancelled after 400 ms");
-    dockerd_plan(d, CALL_RESTART, DOCKERD_SILENT, 0, 1);
-    expect_host(c, "web-1", OUTCOME_TRANSIENT,
-                "its time is over; the Docker engine was asked for the restart");
-    assert_int_equal(dockerd_restarts(d, "web-1"), 0);
-    /* Their connections are cut, but for those that wait to be used again, and others go on. */
-    expect_host(c, "web-1", OUTCOME_OK, "");
-    WAIT(dockerd_connections(d) <= 2);
+    expect_host(c, "web-1", OUTCOME_TRANSIENT, "cancelled after 4");
+    WAIT(dockerd_connections(d) <= 1);
     assert_int_equal(contract_stop(c, p), 0);
     rig_passed(c->rig);
 }
@@ -360,10 +461,10 @@ static void test_a_drain_waits_for_a_restart(void **state)
     process_t *p = contract_start(c, "worker", NO_ARGS);
 
     dockerd_plan(c->dockerd, CALL_RESTART, DOCKERD_SLOW, WINDOW_SLOW_MS, 1);
-    const uint64_t ref = ask(c, "web-1");
+    const uint64_t ref = contract_ask(c, "web-1", CONTRACT_PUBLISHED_MS, NULL);
     BOSS_UNTIL(b, dockerd_calls(c->dockerd, CALL_RESTART) == 1);
     assert_int_equal(contract_stop(c, p), 0);
-    expect(c, ref, OUTCOME_OK, "");
+    contract_expect(c, ref, OUTCOME_OK, "");
     assert_int_equal(process_log_count(p, "drained: 1 finished, 0 given back"), 1);
     rig_passed(c->rig);
 }
@@ -401,7 +502,7 @@ static void test_an_engine_that_goes_after_the_restart_did_it(void **state)
 
     contract_start(c, "worker", NO_ARGS);
     dockerd_plan(d, CALL_RESTART, DOCKERD_SLOW, WINDOW_SLOW_MS, 1);
-    uint64_t ref = ask(c, "web-1");
+    uint64_t ref = contract_ask(c, "web-1", CONTRACT_PUBLISHED_MS, NULL);
     BOSS_UNTIL(b, dockerd_calls(d, CALL_RESTART) == 1);
     dockerd_plan(d, CALL_INSPECT, DOCKERD_SILENT, 0, 1);
     BOSS_UNTIL(b, dockerd_restarts(d, "web-1") == 1);
@@ -412,7 +513,7 @@ static void test_an_engine_that_goes_after_the_restart_did_it(void **state)
     dockerd_plan(d, CALL_INSPECT, DOCKERD_FINE, 0, 0);
     dockerd_start(d);
     do {
-        ref = ask(c, "web-1");
+        ref = contract_ask(c, "web-1", CONTRACT_PUBLISHED_MS, NULL);
         BOSS_UNTIL(b, boss_result(b, ref) != NULL);
     } while (boss_result(b, ref)->outcome == OUTCOME_BLOCKED);
     assert_int_equal(boss_result(b, ref)->outcome, OUTCOME_OK);
@@ -456,6 +557,12 @@ static void test_options_are_checked(void **state)
          "--docker-find-label: 'a=b' is no key"},
         {{"--docker-allow", "*", "--docker-find-label", "\xff"}, EXIT_USAGE, "'\\xff' is no key of a label"},
         {{"--docker-allow", "*", "--docker-stop-timeout", "2h"}, EXIT_USAGE, "--docker-stop-timeout"},
+        {{"--docker-allow", "*", "--docker-stop-timeout", "15s"},
+         EXIT_USAGE,
+         "--docker-stop-timeout: 15000 ms is not less than --act-timeout, 15000 ms"},
+        {{"--docker-allow", "*", "--act-timeout", "10s"},
+         EXIT_USAGE,
+         "--docker-stop-timeout: 10000 ms is not less than --act-timeout, 10000 ms"},
         {{"--docker-allow", "*", "--docker-socket", "tcp://127.0.0.1:2375"},
          EXIT_USAGE,
          "is no path of a socket"},
@@ -505,7 +612,13 @@ int main(void)
         cmocka_unit_test(test_what_the_engine_answers_decides),
         cmocka_unit_test(test_an_answer_that_is_none_costs_a_try_and_no_more),
         cmocka_unit_test(test_chunks_are_put_together),
-        cmocka_unit_test(test_a_restart_that_takes_too_long_is_cancelled),
+        cmocka_unit_test(test_the_intent_is_recorded_before_the_restart),
+        cmocka_unit_test(test_a_worker_that_dies_after_the_restart_did_it),
+        cmocka_unit_test(test_a_worker_that_dies_before_the_restart_is_waited_out),
+        cmocka_unit_test(test_a_dry_run_restarts_nothing),
+        cmocka_unit_test(test_guards_hold_for_containers),
+        cmocka_unit_test(test_what_takes_too_long_is_given_up),
+        cmocka_unit_test(test_a_task_whose_time_is_over_is_cancelled),
         cmocka_unit_test(test_slow_restarts_run_side_by_side),
         cmocka_unit_test(test_a_drain_waits_for_a_restart),
         cmocka_unit_test(test_an_engine_that_is_away_costs_no_try),

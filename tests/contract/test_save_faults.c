@@ -47,6 +47,19 @@ void worker_ok(worker_sink_t *s, uint32_t number)
     keep(s, number, OUTCOME_OK);
 }
 
+void worker_ok_because(worker_sink_t *s, uint32_t number, const char *text)
+{
+    assert_non_null(text);
+    worker_ok(s, number);
+}
+
+/* This kind has none. */
+void worker_note(worker_sink_t *s, uint32_t number, int64_t grant_ms, const void *note, uint32_t len)
+{
+    (void)s, (void)grant_ms, (void)note;
+    fail_msg("a note of %u bytes for task %u", len, number);
+}
+
 void worker_fail(worker_sink_t *s, uint32_t number, outcome_t outcome, int64_t ms, const char *text)
 {
     assert_true(ms > 0 || outcome != OUTCOME_BLOCKED);

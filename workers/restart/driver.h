@@ -9,9 +9,9 @@
  * For each task one of these is under way at a time. Every begin is followed by exactly one `told`, from
  * within go_on(), never from within the call that begins; unless it is cancelled. A driver gives up by itself
  * when `until_ms` has come, and tells so: an act that was given up is ACTED_UNKNOWN, unless it is known
- * better.
+ * better. From within `told` the next thing for the same task may be begun.
  *
- * Ownership: a call's task, texts and strings are the runner's and good until `told` or cancel(). What a
+ * Ownership: a call, its task, texts and strings are the runner's and good until `told` or cancel(). What a
  * driver tells is good until `told` returns. */
 #ifndef MANDRILL_RESTART_DRIVER_H
 #define MANDRILL_RESTART_DRIVER_H
@@ -41,12 +41,15 @@ typedef struct {
 } driver_traits_t;
 
 typedef struct {
+    int64_t act_ms,
+        return_ms; /* --act-timeout and --return-timeout when they are not given; 0: the runner's */
     /* As a kind's open(): `check` (-n) looks whether it could, and `tell` is not called then. */
     int (*open)(void **ret_self, const config_t *config, bool check, driver_tell_t tell, void *arg,
                 char *why);
-    /* As a kind's; NULL: there is nothing to reload. `self` is NULL when it is only to check at the start. */
+    /* As a kind's; NULL: there is nothing to reload. */
     int (*reload)(void *self, const config_t *config, bool check, char *why);
     void (*close)(void **self);
+    /* Asked once, after open(). */
     void (*traits)(const void *self, driver_traits_t *ret);
     /* Each: 0, or -errno when it could not be begun (no memory, no descriptors); then nothing is told. NULL
      * where the driver never has that trait. */
@@ -54,8 +57,8 @@ typedef struct {
     int (*act)(void *self, const driver_call_t *call);
     int (*check)(void *self, const driver_call_t *call);
     void (*cancel)(void *self, uint32_t number);
-    /* As a kind's: tells what has ended; 0, or for how many ms nothing can be done, whichever the host, which
-     * `*ret_why` then says. */
+    /* As a kind's: tells what has ended; 0, or for how many ms nothing can be done, whichever the host: then
+     * `*ret_why` is set, and good until the next call. */
     int (*go_on)(void *self, int64_t now_ms, const char **ret_why);
     void (*await)(const void *self, worker_wait_t *ret);
 } driver_t;

@@ -1,14 +1,18 @@
-/* restart-docker: restarts the container that the host is, by a Docker Engine on this machine, and has seen
- * it run again before it says so.
+/* restart-docker: restarts the container that the host is, by a Docker Engine on this machine. When the
+ * container was started last is what tells one restart from another.
  *
  * Only what the configuration allows is restarted. Whatever is wrong with the engine's socket costs no
  * message anything: its tasks are BLOCKED and the window is 0 until the engine answers. */
 #include "common/core/backoff.h"
 #include "common/runtime/clock.h"
 #include "common/runtime/log.h"
+#include "workers/restart/guard.h"
+#include "workers/restart/jobs.h"
 #include "workers/restart/restart_docker_job.h"
+#include "workers/restart/runner.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +20,10 @@
 
 enum {
     SLOTS = 64,
-    JOBS_MIN = 64,
+    /* An engine answers when the container has stopped and was started, and it runs then. With the grant's 5
+     * s that is less than a consumer's default limit. */
+    ACT_MS = 15000,
+    RETURN_MS = 5000,
     STOP_MS_MAX = 3600000,
     PING_MS = 5000,
     /* Between two looks for an engine, longer each time until one answers. */
@@ -32,16 +39,18 @@ enum {
 typedef struct {
     job_world_t world;
     const char *socket_path;
-    job_t **jobs; /* by number of task; NULL: not at work */
-    uint32_t jobs_capacity;
+    jobs_t jobs;  /* docker_job_t *: what is under way */
     bool present; /* the engine answers */
     engine_request_t *ping;
     int64_t retry_ms;  /* when to ask again, without a ping */
     uint32_t failures; /* since it has answered */
     uint64_t random;
-    char why[WHY_BYTES]; /* it is not present */
-    worker_sink_t *sink; /* while go_on() is at it */
-} restart_t;
+    char why[WHY_BYTES + 32]; /* it is not present */
+    driver_tell_t tell;
+    void *tell_arg;
+} docker_t;
+
+static const driver_t docker_driver;
 
 static const config_option_t options[] = {
     {.name = "docker-socket",
@@ -119,14 +128,28 @@ static int check_socket(const config_t *config, char *why)
     return -ERANGE;
 }
 
-/* SIGHUP. What is at work goes on under the rules that it began with, up to its next step. */
-static int restart_reload(void *self, const config_t *config, bool check, char *why)
+/* A container that is not killed before the act's time is over is not known to be restarted. */
+static int check_stop(const config_t *config, char *why)
 {
-    restart_t *s = self;
+    const int64_t stop_ms = config_int(config, "docker-stop-timeout");
+    const int64_t act_ms = guard_act_ms(&docker_driver, config);
+    if (stop_ms < act_ms)
+        return 0;
+    snprintf(why, WHY_BYTES, "%s: %" PRId64 " ms is not less than --act-timeout, %" PRId64 " ms",
+             config_origin(config, "docker-stop-timeout"), stop_ms, act_ms);
+    return -ERANGE;
+}
+
+/* SIGHUP. What is under way goes on under the rules that it began with. */
+static int docker_reload(void *self, const config_t *config, bool check, char *why)
+{
+    docker_t *s = self;
     allow_t allow;
     allow.names_count = config_list(config, "docker-allow", &allow.names);
     allow.labels_count = config_list(config, "docker-allow-label", &allow.labels);
-    const int error = check_labels(config, why);
+    int error = check_labels(config, why);
+    if (error == 0)
+        error = check_stop(config, why);
     if (error != 0)
         return error;
     if (allow.names_count + allow.labels_count == 0) {
@@ -144,15 +167,15 @@ static int restart_reload(void *self, const config_t *config, bool check, char *
 
 /* --- open and close --- */
 
-static void restart_close(void **self)
+static void docker_close(void **self)
 {
-    restart_t *s = *self;
+    docker_t *s = *self;
     if (s == NULL)
         return;
     engine_destroy(&s->world.engine);
-    for (uint32_t i = 0; i < s->jobs_capacity; i++)
-        free(s->jobs[i]);
-    free(s->jobs);
+    for (uint32_t n = 0; n < s->jobs.capacity; n++)
+        free(jobs_get(&s->jobs, n));
+    jobs_done(&s->jobs);
     free(s);
     *self = NULL;
 }
@@ -172,59 +195,67 @@ static int check_engine(const config_t *config, char *why)
 static void answered(void *arg, uint32_t number, const engine_answer_t *answer);
 
 /* An engine that is not there yet is waited for: programs start in any order. */
-static int restart_open(void **ret_self, const config_t *config, bool check, char *why)
+static int docker_open(void **ret_self, const config_t *config, bool check, driver_tell_t tell, void *arg,
+                       char *why)
 {
     int error = check_socket(config, why);
     if (error == 0)
-        error = restart_reload(NULL, config, true, why);
+        error = docker_reload(NULL, config, true, why);
     if (error == 0 && check)
         error = check_engine(config, why);
     if (error != 0)
         return error;
-    restart_t *s = calloc(1, sizeof *s);
+    docker_t *s = calloc(1, sizeof *s);
     void *self = s;
-    if (s == NULL || (s->jobs = calloc(JOBS_MIN, sizeof *s->jobs)) == NULL) {
-        free(s);
+    if (s == NULL) {
         snprintf(why, WHY_BYTES, "no memory");
         return -ENOMEM;
     }
-    s->jobs_capacity = JOBS_MIN;
+    jobs_init(&s->jobs);
     s->socket_path = config_text(config, "docker-socket");
     s->world.find_label = config_text(config, "docker-find-label");
     s->random = clock_random_id();
-    restart_reload(s, config, false, why);
-    snprintf(s->why, sizeof s->why, "it has not answered yet");
+    s->tell = tell;
+    s->tell_arg = arg;
+    docker_reload(s, config, false, why);
+    snprintf(s->why, sizeof s->why, "no Docker engine answers: it has not answered yet");
     error = engine_new(&s->world.engine, s->socket_path, answered, s, why);
     if (error != 0) {
-        restart_close(&self);
+        docker_close(&self);
         return error;
     }
     *ret_self = self;
     return 0;
 }
 
+static void docker_traits(const void *self, driver_traits_t *ret)
+{
+    (void)self;
+    *ret = (driver_traits_t){.observes = true, .checks = true};
+}
+
 /* --- whether there is an engine --- */
 
 /* How long nothing will be taken; more than 0. */
-static int away_ms(const restart_t *s, int64_t now_ms)
+static int away_ms(const docker_t *s, int64_t now_ms)
 {
     const int64_t left_ms = s->ping == NULL ? s->retry_ms - now_ms : BLOCKED_MS_MAX;
     return left_ms < 1 ? 1 : left_ms > BLOCKED_MS_MAX ? BLOCKED_MS_MAX : (int)left_ms;
 }
 
-static void lose(restart_t *s, const char *why, bool settled)
+static void lose(docker_t *s, const char *why, bool settled)
 {
     static const backoff_t backoff = {RETRY_MS_MIN, 2, RETRY_MS_MAX};
     const int64_t wait_ms = backoff_ms(&backoff, ++s->failures, random_next(&s->random));
     s->present = false;
     s->retry_ms = clock_ms() + (settled ? RETRY_SETTLED_MS : wait_ms > RETRY_MS_MIN ? wait_ms : RETRY_MS_MIN);
-    snprintf(s->why, sizeof s->why, "%s", why);
+    snprintf(s->why, sizeof s->why, "no Docker engine answers: %s", why);
     log_limited(settled ? LOG_ERROR : LOG_WARN,
                 "no Docker engine answers at %s: %s; nothing is restarted until that is over", s->socket_path,
-                s->why);
+                why);
 }
 
-static void ping_answered(restart_t *s, const engine_answer_t *a)
+static void ping_answered(docker_t *s, const engine_answer_t *a)
 {
     char why[WHY_BYTES];
     s->ping = NULL;
@@ -241,7 +272,7 @@ static void ping_answered(restart_t *s, const engine_answer_t *a)
     lose(s, why, a->error == EACCES || a->error == EPERM);
 }
 
-static void look_for_engine(restart_t *s, int64_t now_ms)
+static void look_for_engine(docker_t *s, int64_t now_ms)
 {
     if (s->present || s->ping != NULL || now_ms < s->retry_ms)
         return;
@@ -250,123 +281,124 @@ static void look_for_engine(restart_t *s, int64_t now_ms)
         lose(s, "the worker is out of memory", false);
 }
 
-/* --- tasks --- */
+/* --- what is under way for tasks --- */
 
-static void block(const restart_t *s, const worker_task_t *task, worker_sink_t *sink)
-{
-    char text[WHY_BYTES + 32];
-    snprintf(text, sizeof text, "no Docker engine answers: %s", s->why);
-    worker_fail(sink, task->number, OUTCOME_BLOCKED, away_ms(s, clock_ms()), text);
-}
+typedef int (*begin_t)(docker_job_t *j, const job_world_t *w, const driver_call_t *call);
 
-static void give(restart_t *s, const worker_task_t *task, const job_end_t *e, worker_sink_t *sink)
+static int begin(docker_t *s, const driver_call_t *call, begin_t with)
 {
-    if (e->away) {
-        if (s->present)
-            lose(s, e->text, false);
-        block(s, task, sink);
-    } else if (e->outcome != OUTCOME_OK) {
-        worker_fail(sink, task->number, e->outcome, e->outcome == OUTCOME_BLOCKED ? BLOCKED_MS_MAX : 0,
-                    e->text);
-    } else {
-        worker_say(sink, e->text[0] != '\0' ? "Not restarted:" : "Restarted", task, e->text);
-        worker_ok(sink, task->number);
+    docker_job_t *job = jobs_reserve(&s->jobs, call->number) == 0 ? malloc(sizeof *job) : NULL;
+    const int error = job == NULL ? -ENOMEM : with(job, &s->world, call);
+    if (error != 0) {
+        free(job);
+        return error;
     }
-}
-
-static int reserve(restart_t *s, uint32_t number)
-{
-    uint32_t capacity = s->jobs_capacity;
-    if (number < capacity)
-        return 0;
-    while (capacity <= number)
-        capacity *= 2;
-    job_t **jobs = realloc(s->jobs, capacity * sizeof(job_t *));
-    if (jobs == NULL)
-        return -ENOMEM;
-    memset(jobs + s->jobs_capacity, 0, (capacity - s->jobs_capacity) * sizeof(job_t *));
-    s->jobs = jobs;
-    s->jobs_capacity = capacity;
+    jobs_set(&s->jobs, call->number, job);
     return 0;
 }
 
-static void end_job(restart_t *s, uint32_t number, const job_end_t *e, worker_sink_t *sink)
+static int docker_observe(void *self, const driver_call_t *call)
 {
-    const worker_task_t *task = s->jobs[number]->task;
-    free(s->jobs[number]);
-    s->jobs[number] = NULL;
-    give(s, task, e, sink);
+    return begin(self, call, job_observe);
+}
+
+static int docker_act(void *self, const driver_call_t *call)
+{
+    return begin(self, call, job_restart);
+}
+
+static int docker_check(void *self, const driver_call_t *call)
+{
+    return begin(self, call, job_check);
+}
+
+static void docker_cancel(void *self, uint32_t number)
+{
+    docker_t *s = self;
+    docker_job_t *job = jobs_get(&s->jobs, number);
+    engine_abort(s->world.engine, &job->request);
+    jobs_set(&s->jobs, number, NULL);
+    free(job);
+}
+
+/* What is told may begin the task's next thing. */
+static void end_job(docker_t *s, uint32_t number, job_step_t step, job_end_t *e)
+{
+    driver_told_t told = {.looked = NULL};
+    if (e->away && s->present)
+        lose(s, e->why, false);
+    if (e->away)
+        e->looked.ms = e->acted.ms = away_ms(s, clock_ms());
+    if (step == JOB_RESTARTS)
+        told.acted = &e->acted;
+    else if (step == JOB_CHECKS)
+        told.unwell = e->well ? "" : e->text;
+    else
+        told.looked = &e->looked;
+    s->tell(s->tell_arg, number, &told);
 }
 
 static void answered(void *arg, uint32_t number, const engine_answer_t *answer)
 {
-    restart_t *s = arg;
+    docker_t *s = arg;
     job_end_t e;
-    if (number == PING)
+    if (number == PING) {
         ping_answered(s, answer);
-    else if (job_answered(s->jobs[number], &s->world, answer, &e))
-        end_job(s, number, &e, s->sink);
-}
-
-static void restart_start(void *self, const worker_task_t *task, int64_t now_ms, worker_sink_t *sink)
-{
-    restart_t *s = self;
-    job_end_t e;
-    (void)now_ms;
-    if (!s->present) {
-        block(s, task, sink);
         return;
     }
-    job_t *job = reserve(s, task->number) == 0 ? malloc(sizeof *job) : NULL;
-    if (job == NULL) {
-        worker_fail(sink, task->number, OUTCOME_BLOCKED, BLOCKED_MS_MAX, "the worker is out of memory");
+    docker_job_t *job = jobs_get(&s->jobs, number);
+    if (!job_answered(job, &s->world, answer, &e))
         return;
-    }
-    s->jobs[task->number] = job;
-    if (job_start(job, &s->world, task, &e))
-        end_job(s, task->number, &e, sink);
+    const job_step_t step = job->step;
+    jobs_set(&s->jobs, number, NULL);
+    free(job);
+    end_job(s, number, step, &e);
 }
 
-static int restart_go_on(void *self, int64_t now_ms, worker_sink_t *sink)
+static int docker_go_on(void *self, int64_t now_ms, const char **ret_why)
 {
-    restart_t *s = self;
+    docker_t *s = self;
     look_for_engine(s, now_ms);
-    s->sink = sink;
     engine_go_on(s->world.engine);
-    s->sink = NULL;
+    *ret_why = s->why;
     return s->present ? 0 : away_ms(s, now_ms);
 }
 
-static void restart_await(const void *self, worker_wait_t *ret)
+static void docker_await(const void *self, worker_wait_t *ret)
 {
-    const restart_t *s = self;
+    const docker_t *s = self;
     const int64_t due_ms = engine_due_ms(s->world.engine);
     const bool retries = !s->present && s->ping == NULL;
     *ret = (worker_wait_t){.fd = engine_fd(s->world.engine),
                            .due_ms = retries && s->retry_ms < due_ms ? s->retry_ms : due_ms};
 }
 
-static void restart_cancel(void *self, uint32_t number, worker_sink_t *sink)
+static const driver_t docker_driver = {
+    .act_ms = ACT_MS,
+    .return_ms = RETURN_MS,
+    .open = docker_open,
+    .reload = docker_reload,
+    .close = docker_close,
+    .traits = docker_traits,
+    .observe = docker_observe,
+    .act = docker_act,
+    .check = docker_check,
+    .cancel = docker_cancel,
+    .go_on = docker_go_on,
+    .await = docker_await,
+};
+
+static int open_kind(void **ret_self, const config_t *config, bool check, char *why)
 {
-    restart_t *s = self;
-    job_end_t e;
-    job_cancel(s->jobs[number], &s->world, &e);
-    end_job(s, number, &e, sink);
+    return runner_open(ret_self, &docker_driver, config, check, why);
 }
 
 const worker_kind_t restart_docker = {
     .name = "restart-docker",
-    .leg = "restart",
+    RUNNER_KIND,
     .summary = "restarts containers by the Docker Engine of this machine",
-    .executor = EXECUTOR_LOOP,
     .slots = SLOTS,
     .options = options,
     .options_count = sizeof options / sizeof options[0],
-    .open = restart_open,
-    .reload = restart_reload,
-    .close = restart_close,
-    .start = restart_start,
-    .go_on = restart_go_on,
-    .await = restart_await,
-    .cancel = restart_cancel,
+    .open = open_kind,
 };

@@ -1,5 +1,6 @@
 #include "workers/restart/restart_docker_job.h"
 
+#include "common/runtime/clock.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -7,8 +8,8 @@
 #include <string.h>
 
 enum {
-    ANSWER_MS = 30000,   /* for a request that only looks */
-    RESTART_MS = 120000, /* on top of the time that the container has to stop */
+    ANSWER_MS = 30000, /* at most, for a request that only looks */
+    BLOCKED_MS = 1000,
     SHOWN_BYTES = 128,
     HTTP_OK = 200,
     HTTP_BAD_REQUEST = 400,
@@ -19,126 +20,169 @@ enum {
     MS_A_SECOND = 1000,
 };
 
-static bool end(job_end_t *ret, outcome_t outcome, const char *format, ...)
+/* --- ends --- */
+
+static void say(job_end_t *ret, const char *format, va_list arguments)
+{
+    *ret = (job_end_t){.well = false};
+    vsnprintf(ret->text, sizeof ret->text, format, arguments);
+}
+
+static bool end_look(job_end_t *ret, look_how_t how, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool end_act(job_end_t *ret, acted_how_t how, outcome_t outcome, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static bool end_check(job_end_t *ret, bool well, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static bool end(job_end_t *ret, outcome_t outcome, const char *format, ...)
+static bool end_look(job_end_t *ret, look_how_t how, const char *format, ...)
 {
     va_list arguments;
-    *ret = (job_end_t){.outcome = outcome};
     va_start(arguments, format);
-    vsnprintf(ret->text, sizeof ret->text, format, arguments);
+    say(ret, format, arguments);
     va_end(arguments);
+    ret->looked = (look_t){.how = how, .ms = BLOCKED_MS, .text = ret->text};
     return true;
 }
 
-static bool fail_memory(job_end_t *ret)
+static bool end_act(job_end_t *ret, acted_how_t how, outcome_t outcome, const char *format, ...)
 {
-    return end(ret, OUTCOME_BLOCKED, "the worker is out of memory");
+    va_list arguments;
+    va_start(arguments, format);
+    say(ret, format, arguments);
+    va_end(arguments);
+    ret->acted = (acted_t){
+        .how = how, .outcome = outcome, .ms = outcome == OUTCOME_BLOCKED ? BLOCKED_MS : 0, .text = ret->text};
+    return true;
 }
 
-static bool ask(job_t *j, const job_world_t *w, job_step_t step, const char *path, job_end_t *ret)
+static bool end_check(job_end_t *ret, bool well, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(ret, format, arguments);
+    va_end(arguments);
+    ret->well = well;
+    return true;
+}
+
+/* --- requests --- */
+
+static int ask(docker_job_t *j, const job_world_t *w, job_step_t step, const char *path)
 {
     const engine_method_t method = step == JOB_RESTARTS ? ENGINE_POST : ENGINE_GET;
+    int64_t left_ms = j->call->until_ms - clock_ms();
+    if (step != JOB_RESTARTS && left_ms > ANSWER_MS)
+        left_ms = ANSWER_MS;
     j->step = step;
-    j->request = engine_ask(w->engine, method, path,
-                            step == JOB_RESTARTS ? w->stop_ms + RESTART_MS : ANSWER_MS, j->task->number);
-    return j->request == NULL && fail_memory(ret);
+    j->request = engine_ask(w->engine, method, path, left_ms > 1 ? left_ms : 1, j->call->number);
+    return j->request == NULL ? -ENOMEM : 0;
 }
 
-/* --- which container --- */
-
 /* What the container is called, by its name or its label. */
-static const char *wanted(const job_t *j, size_t *ret_len)
+static const char *wanted(const docker_job_t *j, size_t *ret_len)
 {
-    const body_t *b = &j->task->body;
+    const body_t *b = &j->call->task->body;
     *ret_len = j->by_instance ? b->instance_len : b->host_len;
     return j->by_instance ? b->instance : b->host;
 }
 
-static bool find(job_t *j, const job_world_t *w, job_end_t *ret)
+static int find(docker_job_t *j, const job_world_t *w)
 {
     char path[CALL_PATH_BYTES];
     size_t len;
     const char *name = wanted(j, &len);
-    int error;
-    if (w->find_label != NULL)
-        error = call_find(path, w->find_label, name, len);
-    else
-        error = call_inspect(path, name, len);
-    if (error == -ENOMEM)
-        return fail_memory(ret);
-    if (error != 0)
-        return end(ret, OUTCOME_PERMANENT, "no container can have this name");
-    return ask(j, w, w->find_label != NULL ? JOB_FINDS : JOB_LOOKS, path, ret);
+    const int error =
+        w->find_label != NULL ? call_find(path, w->find_label, name, len) : call_inspect(path, name, len);
+    j->id[0] = '\0';
+    return error != 0 ? error : ask(j, w, w->find_label != NULL ? JOB_FINDS : JOB_LOOKS, path);
+}
+
+static int inspect(docker_job_t *j, const job_world_t *w, job_step_t step, const char *id)
+{
+    char path[CALL_PATH_BYTES];
+    const int error = call_inspect(path, id, strlen(id));
+    return error != 0 ? error : ask(j, w, step, path);
+}
+
+/* Of a look that goes on: whether it could not. */
+static bool goes_on(int error, job_end_t *ret)
+{
+    return error != 0 && end_look(ret, LOOK_AWAY, "the worker is out of memory");
 }
 
 /* Nobody goes by that name: the next one, or the end. */
-static bool find_next(job_t *j, const job_world_t *w, job_end_t *ret)
+static bool find_next(docker_job_t *j, const job_world_t *w, job_end_t *ret)
 {
-    const body_t *b = &j->task->body;
+    const body_t *b = &j->call->task->body;
     if (!j->by_instance && b->instance_len < b->host_len) {
         j->by_instance = true;
-        return find(j, w, ret);
+        return goes_on(find(j, w), ret);
     }
-    return end(ret, OUTCOME_PERMANENT, "no such container: none is called %.*s or %.*s%s%s", (int)b->host_len,
-               b->host, (int)b->instance_len, b->instance, w->find_label != NULL ? " by its label " : "",
-               w->find_label != NULL ? w->find_label : "");
+    return end_look(ret, LOOK_REFUSED, "no such container: none is called %.*s or %.*s%s%s", (int)b->host_len,
+                    b->host, (int)b->instance_len, b->instance, w->find_label != NULL ? " by its label " : "",
+                    w->find_label != NULL ? w->find_label : "");
 }
 
 /* --- what goes wrong --- */
 
 /* No answer at all: true, and the end. */
-static bool is_lost(const job_t *j, const engine_answer_t *a, job_end_t *ret)
+static bool is_lost(const docker_job_t *j, const engine_answer_t *a, job_end_t *ret)
 {
-    static const char *const steps[] = {
-        [JOB_FINDS] = "asked for the container",
-        [JOB_LOOKS] = "asked for the container",
-        [JOB_RESTARTS] = "asked for the restart, which it may have carried out",
-        [JOB_OBSERVES] = "asked for the container after its restart",
-    };
+    const bool away = a->end == ENGINE_AWAY;
     if (a->end == ENGINE_ANSWERED)
         return false;
-    if (a->end == ENGINE_AWAY)
-        end(ret, OUTCOME_BLOCKED, "%s", a->why);
+    if (j->step == JOB_RESTARTS && away)
+        end_act(ret, ACTED_NOT, OUTCOME_BLOCKED, "no Docker engine answers: %s", a->why);
+    else if (j->step == JOB_RESTARTS)
+        end_act(ret, ACTED_UNKNOWN, OUTCOME_TRANSIENT,
+                "the Docker engine, asked for the restart, which it may have carried out: %s", a->why);
+    else if (j->step == JOB_CHECKS)
+        end_check(ret, false, "the Docker engine, asked for the container after its restart: %s", a->why);
+    else if (away)
+        end_look(ret, LOOK_AWAY, "no Docker engine answers: %s", a->why);
     else
-        end(ret, OUTCOME_TRANSIENT, "the Docker engine, %s: %s", steps[j->step], a->why);
-    ret->away = a->end == ENGINE_AWAY;
+        end_look(ret, LOOK_FAILED, "the Docker engine, asked for the container: %s", a->why);
+    ret->away = away;
+    ret->why = a->why;
     return true;
 }
 
-static bool fail_status(const engine_answer_t *a, job_end_t *ret)
+static bool passes(int status)
+{
+    return status == HTTP_CONFLICT || status == HTTP_TOO_MANY || status >= HTTP_SERVER_ERROR;
+}
+
+/* "the Docker engine answered 409: ..." */
+static const char *status_text(const engine_answer_t *a, char text[static 2 * WHY_BYTES])
 {
     char said[WHY_BYTES];
-    const bool passes =
-        a->status == HTTP_CONFLICT || a->status == HTTP_TOO_MANY || a->status >= HTTP_SERVER_ERROR;
     error_read(a->body, a->len, said, sizeof said);
+    snprintf(text, 2 * WHY_BYTES, "the Docker engine answered %d%s%s", a->status, said[0] != '\0' ? ": " : "",
+             said);
+    return text;
+}
+
+static bool fail_look(const engine_answer_t *a, job_end_t *ret)
+{
+    char text[2 * WHY_BYTES];
     if (a->status == HTTP_NOT_FOUND)
-        return end(ret, OUTCOME_PERMANENT, "no such container: it is gone");
-    return end(ret, passes ? OUTCOME_TRANSIENT : OUTCOME_PERMANENT, "the Docker engine answered %d%s%s",
-               a->status, said[0] != '\0' ? ": " : "", said);
+        return end_look(ret, LOOK_REFUSED, "no such container: it is gone");
+    return end_look(ret, passes(a->status) ? LOOK_FAILED : LOOK_REFUSED, "%s", status_text(a, text));
 }
 
 static bool fail_answer(job_end_t *ret)
 {
-    return end(ret, OUTCOME_TRANSIENT, "the Docker engine's answer makes no sense");
+    return end_look(ret, LOOK_FAILED, "the Docker engine's answer makes no sense");
 }
 
 /* --- the steps --- */
 
-static bool look_by_id(job_t *j, const job_world_t *w, job_step_t step, job_end_t *ret)
-{
-    char path[CALL_PATH_BYTES];
-    if (call_inspect(path, j->id, strlen(j->id)) != 0)
-        return fail_answer(ret);
-    return ask(j, w, step, path, ret);
-}
-
-static bool found(job_t *j, const job_world_t *w, const engine_answer_t *a, job_end_t *ret)
+static bool found(docker_job_t *j, const job_world_t *w, const engine_answer_t *a, job_end_t *ret)
 {
     size_t count;
     if (a->status != HTTP_OK)
-        return fail_status(a, ret);
+        return fail_look(a, ret);
     if (containers_read(&count, j->id, a->body, a->len) != 0)
         return fail_answer(ret);
     if (count == 0)
@@ -146,14 +190,14 @@ static bool found(job_t *j, const job_world_t *w, const engine_answer_t *a, job_
     if (count > 1) {
         size_t len;
         const char *name = wanted(j, &len);
-        return end(ret, OUTCOME_PERMANENT, "several containers have the label %s=%.*s", w->find_label,
-                   (int)len, name);
+        return end_look(ret, LOOK_REFUSED, "several containers have the label %s=%.*s", w->find_label,
+                        (int)len, name);
     }
-    return look_by_id(j, w, JOB_LOOKS, ret);
+    return goes_on(inspect(j, w, JOB_LOOKS, j->id), ret);
 }
 
 /* Whether it is the one that was asked for. By name the engine finds those, too, whose id begins so. */
-static bool is_wanted(const job_t *j, const job_world_t *w, const container_t *c)
+static bool is_wanted(const docker_job_t *j, const job_world_t *w, const container_t *c)
 {
     size_t len;
     const char *name = wanted(j, &len);
@@ -161,34 +205,31 @@ static bool is_wanted(const job_t *j, const job_world_t *w, const container_t *c
     return called != NULL && strlen(called) == len && memcmp(called, name, len) == 0;
 }
 
-static bool restart(job_t *j, const job_world_t *w, const container_t *c, job_end_t *ret)
+/* What does not run needs a start, however lately it had one: so it is taken for up since ever. */
+static int64_t up_ms(const container_t *c)
 {
-    char path[CALL_PATH_BYTES];
-    memcpy(j->id, c->id, sizeof j->id);
-    memcpy(j->name, c->name, sizeof j->name);
-    memcpy(j->started_at, c->started_at, sizeof j->started_at);
-    call_restart(path, j->id, (w->stop_ms + MS_A_SECOND - 1) / MS_A_SECOND);
-    return ask(j, w, JOB_RESTARTS, path, ret);
+    const int64_t up = clock_wall_ms() - c->started_ms;
+    return !c->running ? INT64_MAX : up > 0 ? up : 0;
 }
 
-/* What came up after the message was published needs no other start: it is a message that comes again, whose
- * restart was carried out and not told. */
-static bool judge(job_t *j, const job_world_t *w, const container_t *c, job_end_t *ret)
+static bool judge(docker_job_t *j, const job_world_t *w, const container_t *c, job_end_t *ret)
 {
-    char name[SHOWN_BYTES], at[SHOWN_BYTES];
+    char name[SHOWN_BYTES];
     if (!is_wanted(j, w, c))
         return find_next(j, w, ret);
     if (!allow_match(&w->allow, c))
-        return end(ret, OUTCOME_PERMANENT,
-                   "container %s is not one that --docker-allow or --docker-allow-label names",
-                   text_escape(c->name, strlen(c->name), name, sizeof name));
-    if (c->running && c->started_ms > j->task->body.published_ms)
-        return end(ret, OUTCOME_OK, "was restarted at %s already",
-                   text_escape(c->started_at, strlen(c->started_at), at, sizeof at));
-    return restart(j, w, c, ret);
+        return end_look(ret, LOOK_REFUSED,
+                        "container %s is not one that --docker-allow or --docker-allow-label names",
+                        text_escape(c->name, strlen(c->name), name, sizeof name));
+    end_look(ret, LOOK_SEEN, "%s", "");
+    observation_t *seen = &ret->looked.seen;
+    snprintf(seen->id, sizeof seen->id, "%s", c->started_at);
+    snprintf(seen->target, sizeof seen->target, "%s", c->id);
+    seen->up_ms = up_ms(c);
+    return true;
 }
 
-static bool looked(job_t *j, const job_world_t *w, const engine_answer_t *a, job_end_t *ret)
+static bool looked(docker_job_t *j, const job_world_t *w, const engine_answer_t *a, job_end_t *ret)
 {
     container_t c;
     const bool by_name = j->id[0] == '\0';
@@ -196,7 +237,7 @@ static bool looked(job_t *j, const job_world_t *w, const engine_answer_t *a, job
     if (by_name && (a->status == HTTP_NOT_FOUND || a->status == HTTP_BAD_REQUEST))
         return find_next(j, w, ret);
     if (a->status != HTTP_OK)
-        return fail_status(a, ret);
+        return fail_look(a, ret);
     if (container_read(&c, a->body, a->len) != 0)
         return fail_answer(ret);
     const bool ended = judge(j, w, &c, ret);
@@ -204,41 +245,56 @@ static bool looked(job_t *j, const job_world_t *w, const engine_answer_t *a, job
     return ended;
 }
 
-static bool restarted(job_t *j, const job_world_t *w, const engine_answer_t *a, job_end_t *ret)
+/* An engine that fails may have stopped the container, or more. */
+static bool restarted(const engine_answer_t *a, job_end_t *ret)
 {
-    if (a->status < HTTP_OK || a->status > 299)
-        return fail_status(a, ret);
-    return look_by_id(j, w, JOB_OBSERVES, ret);
+    char text[2 * WHY_BYTES];
+    if (a->status >= HTTP_OK && a->status <= 299)
+        return end_act(ret, ACTED_DONE, OUTCOME_OK, "%s", "");
+    if (a->status == HTTP_NOT_FOUND)
+        return end_act(ret, ACTED_NOT, OUTCOME_PERMANENT, "no such container: it is gone");
+    return end_act(ret, a->status >= HTTP_SERVER_ERROR ? ACTED_UNKNOWN : ACTED_NOT,
+                   passes(a->status) ? OUTCOME_TRANSIENT : OUTCOME_PERMANENT, "%s", status_text(a, text));
 }
 
-static bool observed(const job_t *j, const engine_answer_t *a, job_end_t *ret)
+static bool checked(const engine_answer_t *a, job_end_t *ret)
 {
     container_t c;
-    char name[SHOWN_BYTES];
+    char name[SHOWN_BYTES], text[2 * WHY_BYTES];
     if (a->status != HTTP_OK)
-        return fail_status(a, ret);
+        return end_check(ret, false, "%s", status_text(a, text));
     if (container_read(&c, a->body, a->len) != 0)
-        return fail_answer(ret);
+        return end_check(ret, false, "the Docker engine's answer makes no sense");
     container_done(&c);
-    text_escape(j->name, strlen(j->name), name, sizeof name);
-    if (!c.running)
-        return end(ret, OUTCOME_TRANSIENT,
-                   "container %s was restarted and does not run: it ended with %" PRId64, name, c.exit_code);
-    if (strcmp(c.started_at, j->started_at) == 0)
-        return end(ret, OUTCOME_TRANSIENT, "container %s runs since the same time as before its restart",
-                   name);
-    return end(ret, OUTCOME_OK, "%s", "");
+    if (c.running)
+        return end_check(ret, true, "%s", "");
+    return end_check(ret, false, "container %s was restarted and does not run: it ended with %" PRId64,
+                     text_escape(c.name, strlen(c.name), name, sizeof name), c.exit_code);
 }
 
 /* --- from outside --- */
 
-bool job_start(job_t *j, const job_world_t *w, const worker_task_t *task, job_end_t *ret)
+int job_observe(docker_job_t *j, const job_world_t *w, const driver_call_t *call)
 {
-    *j = (job_t){.task = task};
-    return find(j, w, ret);
+    *j = (docker_job_t){.call = call};
+    return find(j, w);
 }
 
-bool job_answered(job_t *j, const job_world_t *w, const engine_answer_t *answer, job_end_t *ret)
+int job_restart(docker_job_t *j, const job_world_t *w, const driver_call_t *call)
+{
+    char path[CALL_PATH_BYTES];
+    *j = (docker_job_t){.call = call};
+    call_restart(path, call->target, (w->stop_ms + MS_A_SECOND - 1) / MS_A_SECOND);
+    return ask(j, w, JOB_RESTARTS, path);
+}
+
+int job_check(docker_job_t *j, const job_world_t *w, const driver_call_t *call)
+{
+    *j = (docker_job_t){.call = call};
+    return inspect(j, w, JOB_CHECKS, call->target);
+}
+
+bool job_answered(docker_job_t *j, const job_world_t *w, const engine_answer_t *answer, job_end_t *ret)
 {
     j->request = NULL;
     if (is_lost(j, answer, ret))
@@ -249,22 +305,9 @@ bool job_answered(job_t *j, const job_world_t *w, const engine_answer_t *answer,
     case JOB_LOOKS:
         return looked(j, w, answer, ret);
     case JOB_RESTARTS:
-        return restarted(j, w, answer, ret);
-    case JOB_OBSERVES:
+        return restarted(answer, ret);
+    case JOB_CHECKS:
         break;
     }
-    return observed(j, answer, ret);
-}
-
-void job_cancel(job_t *j, const job_world_t *w, job_end_t *ret)
-{
-    engine_abort(w->engine, &j->request);
-    if (j->step == JOB_RESTARTS)
-        end(ret, OUTCOME_TRANSIENT,
-            "its time is over; the Docker engine was asked for the restart and may carry it out");
-    else if (j->step == JOB_OBSERVES)
-        end(ret, OUTCOME_TRANSIENT,
-            "its time is over; the Docker engine says that it restarted the container");
-    else
-        end(ret, OUTCOME_TRANSIENT, "%s", "");
+    return checked(answer, ret);
 }

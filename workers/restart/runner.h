@@ -15,7 +15,8 @@
 
 #include "workers/restart/driver.h"
 
-/* --min-uptime, --dry-run, --allow-host, --deny-host, --grant, --act-timeout, --return-timeout, --poll */
+/* Their table stands in guard.c: --min-uptime, --dry-run, --allow-host, --deny-host, --grant, --act-timeout,
+ * --return-timeout, --poll */
 enum { RUNNER_OPTIONS = 8 };
 extern const config_option_t runner_options[RUNNER_OPTIONS];
 
