@@ -33,7 +33,9 @@ static void test_a_stopped_worker_is_welcomed_back(void **state)
     assert_int_equal(b->workers[0].hello.session, session);
     assert_true(boss_held(b, 0, late));
     BOSS_UNTIL(b, boss_result(b, late) != NULL);
-    assert_int_equal(boss_result(b, late)->outcome, OUTCOME_OK);
+    /* A request for a grant may be lost with the connection that it went over: then nothing was done. */
+    if (c->row.kind->granted == NULL || boss_result(b, late)->outcome != OUTCOME_BLOCKED)
+        assert_int_equal(boss_result(b, late)->outcome, OUTCOME_OK);
     /* And it works on as before. */
     const uint64_t after = boss_ask(b, 0, 3, 1, "web-3");
     BOSS_UNTIL(b, boss_result(b, after) != NULL);
