@@ -7,5 +7,6 @@
 
 # How often a task is tried, and how long it may take: for all legs, and for one.
 #max-tries = 5,restart=3
-#limit = 30s
-#limit-hard = 60s
+# Real hosts need more: what --grant, --act-timeout and --return-timeout of their workers are together, twice.
+#limit = 30s,restart=2m
+#limit-hard = 60s,restart=3m

@@ -11,6 +11,9 @@ kind = restart-simulate
 #docker-allow = web-*
 #docker-allow-label = net.example.restart=yes
 #docker-stop-timeout = 10s
+#min-uptime = 0
+#dry-run = true
+#deny-host = db-*
 
 #consumer = tcp://127.0.0.1:5556
 #simulate = 0..1000
