@@ -419,7 +419,7 @@ static void test_a_task_whose_time_is_over_is_cancelled(void **state)
 
     b->limit_ms = LIMIT_MS;
     dockerd_plan(d, CALL_INSPECT, DOCKERD_SILENT, 0, 1);
-    expect_host(c, "web-1", OUTCOME_TRANSIENT, "cancelled after 4");
+    expect_host(c, "web-1", OUTCOME_TRANSIENT, "ms: not restarted");
     WAIT(dockerd_connections(d) <= 1);
     assert_int_equal(contract_stop(c, p), 0);
     rig_passed(c->rig);

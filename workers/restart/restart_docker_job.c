@@ -11,6 +11,7 @@ enum {
     ANSWER_MS = 30000, /* at most, for a request that only looks */
     BLOCKED_MS = 1000,
     SHOWN_BYTES = 128,
+    STATUS_BYTES = 2 * WHY_BYTES,
     HTTP_OK = 200,
     HTTP_BAD_REQUEST = 400,
     HTTP_NOT_FOUND = 404,
@@ -154,18 +155,18 @@ static bool passes(int status)
 }
 
 /* "the Docker engine answered 409: ..." */
-static const char *status_text(const engine_answer_t *a, char text[static 2 * WHY_BYTES])
+static const char *status_text(const engine_answer_t *a, char text[static STATUS_BYTES])
 {
     char said[WHY_BYTES];
     error_read(a->body, a->len, said, sizeof said);
-    snprintf(text, 2 * WHY_BYTES, "the Docker engine answered %d%s%s", a->status, said[0] != '\0' ? ": " : "",
+    snprintf(text, STATUS_BYTES, "the Docker engine answered %d%s%s", a->status, said[0] != '\0' ? ": " : "",
              said);
     return text;
 }
 
 static bool fail_look(const engine_answer_t *a, job_end_t *ret)
 {
-    char text[2 * WHY_BYTES];
+    char text[STATUS_BYTES];
     if (a->status == HTTP_NOT_FOUND)
         return end_look(ret, LOOK_REFUSED, "no such container: it is gone");
     return end_look(ret, passes(a->status) ? LOOK_FAILED : LOOK_REFUSED, "%s", status_text(a, text));
@@ -248,7 +249,7 @@ static bool looked(docker_job_t *j, const job_world_t *w, const engine_answer_t 
 /* An engine that fails may have stopped the container, or more. */
 static bool restarted(const engine_answer_t *a, job_end_t *ret)
 {
-    char text[2 * WHY_BYTES];
+    char text[STATUS_BYTES];
     if (a->status >= HTTP_OK && a->status <= 299)
         return end_act(ret, ACTED_DONE, OUTCOME_OK, "%s", "");
     if (a->status == HTTP_NOT_FOUND)
@@ -260,7 +261,7 @@ static bool restarted(const engine_answer_t *a, job_end_t *ret)
 static bool checked(const engine_answer_t *a, job_end_t *ret)
 {
     container_t c;
-    char name[SHOWN_BYTES], text[2 * WHY_BYTES];
+    char name[SHOWN_BYTES], text[STATUS_BYTES];
     if (a->status != HTTP_OK)
         return end_check(ret, false, "%s", status_text(a, text));
     if (container_read(&c, a->body, a->len) != 0)
