@@ -118,7 +118,8 @@ static void test_what_is_allowed_is_read_again(void **state)
     contract_t *c = *state;
     char file[TEST_PATH_MAX];
     const char before[] = "docker-allow = web-*\n", after[] = "docker-allow = db-*\n",
-               none[] = "slots = 64\n";
+               none[] = "slots = 64\n",
+               slow[] = "docker-allow = mail-*\nact-timeout = 1m\ndocker-stop-timeout = 30s\n";
 
     test_write_file(rig_path(c->rig, "worker.zpl", file), before, sizeof before - 1);
     process_t *p = start_with(c, ARGS("--config", file));
@@ -127,6 +128,12 @@ static void test_what_is_allowed_is_read_again(void **state)
     process_signal(p, SIGHUP);
     BOSS_UNTIL(&c->boss, process_log_count(p, "restart-docker may restart nothing") == 1);
     expect_host(c, "web-1", OUTCOME_OK, "");
+    /* The other act-timeout would be for the next start. */
+    test_write_file(file, slow, sizeof slow - 1);
+    process_signal(p, SIGHUP);
+    BOSS_UNTIL(&c->boss, process_log_count(p, "not less than --act-timeout, 15000 ms") == 1);
+    expect_host(c, "mail-1", OUTCOME_PERMANENT, "not one that --docker-allow");
+    expect_host(c, "web-3", OUTCOME_OK, "");
     test_write_file(file, after, sizeof after - 1);
     process_signal(p, SIGHUP);
     BOSS_UNTIL(&c->boss, process_log_count(p, "docker-allow: db-* instead of web-*") == 1);

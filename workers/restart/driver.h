@@ -46,7 +46,8 @@ typedef struct {
     /* As a kind's open(): `check` (-n) looks whether it could, and `tell` is not called then. */
     int (*open)(void **ret_self, const config_t *config, bool check, driver_tell_t tell, void *arg,
                 char *why);
-    /* As a kind's; NULL: there is nothing to reload. */
+    /* As a kind's; NULL: there is nothing to reload. What was checked it has to take: texts that it has from
+     * before are gone. */
     int (*reload)(void *self, const config_t *config, bool check, char *why);
     void (*close)(void **self);
     /* Asked once, after open(). */

@@ -39,8 +39,9 @@ enum {
 typedef struct {
     job_world_t world;
     const char *socket_path;
-    jobs_t jobs;  /* docker_job_t *: what is under way */
-    bool present; /* the engine answers */
+    int64_t act_ms; /* --act-timeout */
+    jobs_t jobs;    /* docker_job_t *: what is under way */
+    bool present;   /* the engine answers */
     engine_request_t *ping;
     int64_t retry_ms;  /* when to ask again, without a ping */
     uint32_t failures; /* since it has answered */
@@ -129,10 +130,9 @@ static int check_socket(const config_t *config, char *why)
 }
 
 /* A container that is not killed before the act's time is over is not known to be restarted. */
-static int check_stop(const config_t *config, char *why)
+static int check_stop(const config_t *config, int64_t act_ms, char *why)
 {
     const int64_t stop_ms = config_int(config, "docker-stop-timeout");
-    const int64_t act_ms = guard_act_ms(&docker_driver, config);
     if (stop_ms < act_ms)
         return 0;
     snprintf(why, WHY_BYTES, "%s: %" PRId64 " ms is not less than --act-timeout, %" PRId64 " ms",
@@ -140,28 +140,42 @@ static int check_stop(const config_t *config, char *why)
     return -ERANGE;
 }
 
+static void read_rules(allow_t *ret, const config_t *config)
+{
+    ret->names_count = config_list(config, "docker-allow", &ret->names);
+    ret->labels_count = config_list(config, "docker-allow-label", &ret->labels);
+}
+
+static int check_rules(const config_t *config, int64_t act_ms, char *why)
+{
+    allow_t allow;
+    int error = check_labels(config, why);
+    if (error == 0)
+        error = check_stop(config, act_ms, why);
+    read_rules(&allow, config);
+    if (error == 0 && allow.names_count + allow.labels_count == 0) {
+        snprintf(why, WHY_BYTES,
+                 "restart-docker may restart nothing: name containers with --docker-allow GLOB or"
+                 " --docker-allow-label KEY[=VALUE]");
+        error = -ERANGE;
+    }
+    return error;
+}
+
+static void take_rules(docker_t *s, const config_t *config)
+{
+    read_rules(&s->world.allow, config);
+    s->world.stop_ms = config_int(config, "docker-stop-timeout");
+}
+
 /* SIGHUP. What is under way goes on under the rules that it began with. */
 static int docker_reload(void *self, const config_t *config, bool check, char *why)
 {
     docker_t *s = self;
-    allow_t allow;
-    allow.names_count = config_list(config, "docker-allow", &allow.names);
-    allow.labels_count = config_list(config, "docker-allow-label", &allow.labels);
-    int error = check_labels(config, why);
-    if (error == 0)
-        error = check_stop(config, why);
-    if (error != 0)
-        return error;
-    if (allow.names_count + allow.labels_count == 0) {
-        snprintf(why, WHY_BYTES,
-                 "restart-docker may restart nothing: name containers with --docker-allow GLOB or"
-                 " --docker-allow-label KEY[=VALUE]");
-        return -ERANGE;
-    }
-    if (!check) {
-        s->world.allow = allow;
-        s->world.stop_ms = config_int(config, "docker-stop-timeout");
-    }
+    /* The file may have another --act-timeout, which is for the next start. */
+    if (check)
+        return check_rules(config, s->act_ms, why);
+    take_rules(s, config);
     return 0;
 }
 
@@ -200,7 +214,7 @@ static int docker_open(void **ret_self, const config_t *config, bool check, driv
 {
     int error = check_socket(config, why);
     if (error == 0)
-        error = docker_reload(NULL, config, true, why);
+        error = check_rules(config, guard_act_ms(&docker_driver, config), why);
     if (error == 0 && check)
         error = check_engine(config, why);
     if (error != 0)
@@ -217,7 +231,8 @@ static int docker_open(void **ret_self, const config_t *config, bool check, driv
     s->random = clock_random_id();
     s->tell = tell;
     s->tell_arg = arg;
-    docker_reload(s, config, false, why);
+    s->act_ms = guard_act_ms(&docker_driver, config);
+    take_rules(s, config);
     snprintf(s->why, sizeof s->why, "no Docker engine answers: it has not answered yet");
     error = engine_new(&s->world.engine, s->socket_path, answered, s, why);
     if (error != 0) {

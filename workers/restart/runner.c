@@ -362,8 +362,7 @@ int runner_open(void **ret_self, const driver_t *driver, const config_t *config,
 int runner_reload(void *self, const config_t *config, bool check, char *why)
 {
     runner_t *r = self;
-    const int error = r->driver->reload != NULL ? r->driver->reload(r->driven, config, check, why) : 0;
-    if (error == 0 && !check)
+    if (!check)
         guard_read(&r->guard, config);
-    return error;
+    return r->driver->reload != NULL ? r->driver->reload(r->driven, config, check, why) : 0;
 }
