@@ -168,6 +168,13 @@ process_t *contract_spawn(contract_t *c, const char *name, const char *other_bos
         list[n++] = "--fleet";
         list[n++] = contract_fleet(c, file);
     }
+    /* Hosts that have been restarted whenever they are looked at. */
+    if (strcmp(c->row.kind->name, "restart-exec") == 0) {
+        list[n++] = "--exec";
+        list[n++] = "/bin/true {host}";
+        list[n++] = "--exec-observe";
+        list[n++] = "/bin/date +%s%N";
+    }
     if (strcmp(c->row.kind->name, "restart-simulate") == 0) {
         list[n++] = "--simulate";
         list[n++] = "0..20";

@@ -33,7 +33,8 @@ int contract_run(const char *suite, const struct CMUnitTest *tests, size_t tests
 /* The row's program for the boss (and others: endpoints that are NULL are left out), not yet welcomed.
  * Options of the kind that name a file get one in the rig's directory; save-postgres gets a schema of the
  * program's server; restart-docker an engine that stands in for Docker's, where it may restart all;
- * odd-runner a folder of hosts; a simulated restart takes 0..20 ms. */
+ * restart-exec commands that always go well; odd-runner a folder of hosts; a simulated restart takes 0..20
+ * ms. */
 process_t *contract_spawn(contract_t *c, const char *name, const char *other_boss, const char *const *args);
 /* The same, welcomed by the boss as its next worker and ready for tasks. */
 process_t *contract_start(contract_t *c, const char *name, const char *const *args);
