@@ -15,5 +15,12 @@ kind = restart-simulate
 #dry-run = true
 #deny-host = db-*
 
+# Or hosts by a command for each (man mandrill-worker, RESTARTING BY A COMMAND). Restarts then take minutes: the consumer needs
+# `limit = restart=12m` and `limit-hard = restart=13m` in consumer.zpl.
+#kind = restart-exec
+#exec = "ssh -o BatchMode=yes {host} sudo systemctl reboot"
+#exec-observe = "ssh -o BatchMode=yes {host} cat /proc/sys/kernel/random/boot_id /proc/uptime"
+#exec-exit = 255=unknown
+
 #consumer = tcp://127.0.0.1:5556
 #simulate = 0..1000
