@@ -31,7 +31,12 @@ check_lines() {
     }
     ours && file ~ /^workers\/[a-z0-9_]+\// && starts(target, "workers/") && target != "workers/worker.h" {
         kind = file; sub(/[^\/]*$/, "", kind)
-        if (!starts(target, kind)) say("is not for kinds, which see workers/worker.h only")
+        if (!starts(target, kind) && !starts(target, "workers/http/"))
+            say("is not for kinds, which see workers/worker.h and workers/http only")
+    }
+    # What several kinds share is below them.
+    ours && starts(file, "workers/http/") && !starts(target, "workers/http/") && !starts(target, "common/") {
+        say("is no part of HTTP, which sees common only")
     }
     !ours && starts(file, "common/core/") &&
         target ~ /^(zmq|czmq|jansson|sqlite3|pthread|time|unistd|fcntl|poll|signal|syslog|threads)\.h$|^(sys|net|netinet|arpa)\// {
@@ -46,8 +51,8 @@ check_lines() {
     !ours && target ~ /^(postgresql\/)?libpq-fe\.h$/ && file !~ /^workers\/save\/save_postgres[a-z_]*\.c$/ {
         say("belongs into save_postgres.c only")
     }
-    !ours && target ~ /^curl\// && file != "workers/restart/restart_docker_engine.c" {
-        say("belongs into restart_docker_engine.c only")
+    !ours && target ~ /^curl\// && file !~ /^workers\/http\/client[a-z_]*\.[ch]$/ {
+        say("belongs into the HTTP client only")
     }
     END { exit bad }'
 }
@@ -117,10 +122,16 @@ self_test() {
     expect workers/save/save_postgres_session.h '#include <libpq-fe.h>' "save_postgres.c only"
     expect workers/save/save_postgres_session.c '#include <libpq-fe.h>' pass
     expect workers/save/save_postgres.c '#include <sqlite3.h>' "outbox and save_sqlite.c"
-    expect workers/save/a.c '#include <curl/curl.h>' "restart_docker_engine.c only"
-    expect workers/restart/restart_docker_engine.h '#include <curl/curl.h>' "restart_docker_engine.c only"
-    expect workers/restart/restart_docker.c '#include <curl/curl.h>' "restart_docker_engine.c only"
-    expect workers/restart/restart_docker_engine.c '#include <curl/curl.h>' pass
+    expect workers/restart/a.c '#include "workers/http/client.h"' pass
+    expect workers/http/a.c '#include "workers/http/client.h"' pass
+    expect workers/http/a.c '#include "common/core/proto.h"' pass
+    expect workers/http/a.c '#include "workers/worker.h"' "no part of HTTP"
+    expect workers/http/a.c '#include "workers/restart/driver.h"' "no"
+    expect workers/save/a.c '#include <curl/curl.h>' "HTTP client only"
+    expect workers/restart/restart_docker_engine.c '#include <curl/curl.h>' "HTTP client only"
+    expect workers/http/template.c '#include <curl/curl.h>' "HTTP client only"
+    expect workers/http/client.h '#include <curl/curl.h>' pass
+    expect workers/http/client_request.c '#include <curl/curl.h>' pass
     [ "$failures" -eq 0 ] && echo "every rule can fail"
 }
 

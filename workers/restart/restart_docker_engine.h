@@ -1,6 +1,4 @@
-/* HTTP with a Docker Engine over its socket: any number of requests at once, in the thread of the loop.
- * libcurl says what it waits for (its multi_socket interface); an epoll gathers that, and it is the one
- * descriptor that the loop has to watch.
+/* A Docker Engine behind its socket: what workers/http/client.h does, for one engine.
  *
  * Ownership: a request is the engine's, and gone when its end has been told or it was aborted. An answer is
  * good until the call that tells it returns. */
@@ -10,8 +8,7 @@
 #include "common/core/message.h"
 
 enum {
-    ENGINE_BODY_BYTES_MAX = 1 << 20,  /* of an answer */
-    ENGINE_HEAD_BYTES_MAX = 64 << 10, /* of its headers */
+    ENGINE_BODY_BYTES_MAX = 1 << 20, /* of an answer */
     ENGINE_CHECK_MS = 5000,
 };
 
@@ -31,7 +28,7 @@ typedef struct {
 } engine_answer_t;
 
 typedef struct engine engine_t;
-typedef struct engine_request engine_request_t;
+typedef struct http_request engine_request_t; /* as the client has it */
 /* How the request of this number ended. It may ask anew. */
 typedef void (*engine_done_t)(void *arg, uint32_t number, const engine_answer_t *answer);
 
