@@ -44,6 +44,7 @@ typedef struct {
     bool reloads;        /* a new value in the file counts from SIGHUP on */
     bool secret;         /* its value may hold a password: no log line shows it */
     bool own_variable;   /* MANDRILL_SECTION_NAME: the name alone means something else in other programs */
+    bool whole;          /* LIST: a comma is a part of the text; so there is one for each time it is given */
 } config_option_t;
 
 typedef struct {

@@ -209,6 +209,8 @@ static int parse_value(const config_t *c, const config_option_t *o, const char *
 {
     if (!*text)
         return config_tell(c, "%s: the value is empty, expected %s", origin, config_wanted(o->type));
+    if (o->type == CONFIG_LIST && o->whole)
+        return list_append(c, v, text, strlen(text));
     if (o->type == CONFIG_LIST)
         return parse_list(c, origin, text, v);
     if (o->type != CONFIG_TEXT)

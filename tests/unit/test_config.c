@@ -9,19 +9,22 @@
 
 static const config_option_t options[] = {
     {"listen", CONFIG_TEXT, "tcp://127.0.0.1:5555", "EP", "where consumers connect", 0, 0, NULL, NULL, false,
-     false, false},
-    {"outbox", CONFIG_TEXT, NULL, "FILE", "the outbox", 0, 0, NULL, NULL, false, false, false},
-    {"transport", CONFIG_TEXT, "ipc", "NAME", "how to talk", 0, 0, "ipc|tcp", NULL, false, false, false},
-    {"legs", CONFIG_LIST, "save,restart", "NAMES", "the fan-out", 0, 0, NULL, NULL, false, false, false},
-    {"count", CONFIG_INT, NULL, "N", "how many", 0, 0, NULL, NULL, false, false, false},
-    {"nice", CONFIG_INT, "0", "N", "the priority", -20, 19, NULL, NULL, false, false, false},
-    {"fail", CONFIG_REAL, "0", "RATE", "how often to fail", 0, 1, NULL, NULL, false, false, false},
-    {"progress", CONFIG_FLAG, "true", NULL, "show progress", 0, 0, NULL, NULL, false, false, false},
-    {"stay", CONFIG_FLAG, NULL, NULL, "stay when done", 0, 0, NULL, NULL, false, false, false},
-    {"ack-deadline", CONFIG_DURATION, "10s", "TIME", "how long a lease is", 1, 3600000, NULL, NULL, false,
-     false, false},
-    {"outbox-max", CONFIG_SIZE, "10G", "BYTES", "how large it may grow", 0, 0, NULL, NULL, false, false,
+     false, false, false},
+    {"outbox", CONFIG_TEXT, NULL, "FILE", "the outbox", 0, 0, NULL, NULL, false, false, false, false},
+    {"transport", CONFIG_TEXT, "ipc", "NAME", "how to talk", 0, 0, "ipc|tcp", NULL, false, false, false,
      false},
+    {"legs", CONFIG_LIST, "save,restart", "NAMES", "the fan-out", 0, 0, NULL, NULL, false, false, false,
+     false},
+    {"count", CONFIG_INT, NULL, "N", "how many", 0, 0, NULL, NULL, false, false, false, false},
+    {"nice", CONFIG_INT, "0", "N", "the priority", -20, 19, NULL, NULL, false, false, false, false},
+    {"fail", CONFIG_REAL, "0", "RATE", "how often to fail", 0, 1, NULL, NULL, false, false, false, false},
+    {"progress", CONFIG_FLAG, "true", NULL, "show progress", 0, 0, NULL, NULL, false, false, false, false},
+    {"stay", CONFIG_FLAG, NULL, NULL, "stay when done", 0, 0, NULL, NULL, false, false, false, false},
+    {"ack-deadline", CONFIG_DURATION, "10s", "TIME", "how long a lease is", 1, 3600000, NULL, NULL, false,
+     false, false, false},
+    {"outbox-max", CONFIG_SIZE, "10G", "BYTES", "how large it may grow", 0, 0, NULL, NULL, false, false,
+     false, false},
+    {.name = "header", .type = CONFIG_LIST, .argument = "TEXT", .help = "a line", .whole = true},
     {.name = "speed",
      .type = CONFIG_INT,
      .argument = "N",
@@ -239,6 +242,11 @@ static void test_lists(void **state)
     assert_told("--legs: \"a,,b\" has an empty item");
     assert_int_equal(load("--legs=a,", NULL), -EINVAL);
     assert_int_equal(load("--legs=", NULL), -EINVAL);
+    /* Of some a comma is a part. */
+    assert_int_equal(load("--header", "A: b, c", "--header", ",", NULL), CONFIG_RUN);
+    assert_int_equal(config_list(config, "header", &list), 2);
+    assert_string_equal(list[0], "A: b, c");
+    assert_string_equal(list[1], ",");
     /* Flags replace the environment's list, they do not add to it. */
     setenv("MANDRILL_LEGS", "x,y", 1);
     assert_int_equal(load(NULL), CONFIG_RUN);

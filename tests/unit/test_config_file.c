@@ -9,11 +9,13 @@
 #include <cmocka.h>
 
 static const config_option_t options[] = {
-    {"listen", CONFIG_TEXT, NULL, "EP", "where consumers connect", 0, 0, NULL, NULL, false, false, false},
-    {"legs", CONFIG_LIST, "save,restart", "NAMES", "the fan-out", 0, 0, NULL, NULL, false, false, false},
-    {"stay", CONFIG_FLAG, NULL, NULL, "stay when done", 0, 0, NULL, NULL, false, false, false},
-    {"ack-deadline", CONFIG_DURATION, "10s", "TIME", "how long a lease is", 0, 0, NULL, NULL, false, false,
+    {"listen", CONFIG_TEXT, NULL, "EP", "where consumers connect", 0, 0, NULL, NULL, false, false, false,
      false},
+    {"legs", CONFIG_LIST, "save,restart", "NAMES", "the fan-out", 0, 0, NULL, NULL, false, false, false,
+     false},
+    {"stay", CONFIG_FLAG, NULL, NULL, "stay when done", 0, 0, NULL, NULL, false, false, false, false},
+    {"ack-deadline", CONFIG_DURATION, "10s", "TIME", "how long a lease is", 0, 0, NULL, NULL, false, false,
+     false, false},
 };
 
 static const config_program_t program = {
