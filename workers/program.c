@@ -265,12 +265,13 @@ static void reload(void *arg, runtime_options_t *o)
 {
     reloading_t *r = arg;
     char why[WHY_BYTES];
-    if (config_reload(r->config, check_again, r) <= 0)
+    if (config_reload(r->config, check_again, r) < 0)
         return;
     o->drain_ms = config_int(r->config, "drain-timeout");
     o->log_messages = config_flag(r->config, "log-messages");
-    if (o->kind->reload != NULL)
-        o->kind->reload(o->self, r->config, false, why);
+    /* Also when nothing has changed: a file that an option names may be another one. */
+    if (o->kind->reload != NULL && o->kind->reload(o->self, r->config, false, why) != 0)
+        log_error("configuration: %s", why);
 }
 
 static int run(config_t *c, const worker_kind_t *kind, const table_t *table, bool check, int signals,

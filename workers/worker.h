@@ -82,8 +82,9 @@ typedef struct {
     /* Opens what the kind needs. `check` (-n): only see whether it could. -errno with `why` (WHY_BYTES);
      * -ERANGE: an option has a bad value, which is the user's mistake (exit 2). */
     int (*open)(void **ret_self, const config_t *config, bool check, char *why);
-    /* SIGHUP: takes the values of its options that reload. `check`: only see whether they would do (-ERANGE
-     * with `why`, as open); those that it takes then are good. NULL: there are none. */
+    /* SIGHUP: takes the values of its options that reload, and reads again what they name. `check`: only see
+     * whether they would do (-ERANGE with `why`, as open); those that it takes then are good, and what cannot
+     * be read after all stays as it was (-errno with `why`). NULL: there are none. */
     int (*reload)(void *self, const config_t *config, bool check, char *why);
     /* Before the close of a program that has worked, the last writes: 0, or -errno after the kind has logged
      * it, and the worker's exit code says so. NULL: there are none. */
