@@ -13,7 +13,7 @@ RUN cmake -S . -B /build -G Ninja -DCMAKE_INSTALL_PREFIX=/usr -DMANDRILL_TESTS=O
 FROM debian:bookworm-slim
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        tini libzmq5 libczmq4 libmsgpackc2 libsqlite3-0 libjansson4 libpq5 libcurl4 \
+        tini libzmq5 libczmq4 libmsgpackc2 libsqlite3-0 libjansson4 libpq5 libcurl4 ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb \
     && groupadd --gid 10001 mandrill \
     && useradd --uid 10001 --gid mandrill --no-create-home --home-dir /var/lib/mandrill --shell /usr/sbin/nologin mandrill \

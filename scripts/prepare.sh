@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 
 build_packages=(gcc libc6-dev cmake ninja-build pkgconf
-    libzmq3-dev libczmq-dev libmsgpack-dev libsqlite3-dev libpq-dev libcurl4-openssl-dev libjansson-dev sqlite3)
+    libzmq3-dev libczmq-dev libmsgpack-dev libsqlite3-dev libpq-dev libcurl4-openssl-dev libjansson-dev sqlite3 ca-certificates)
 
 say() {
     printf '%s\n' "$*" >&2

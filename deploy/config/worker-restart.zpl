@@ -11,6 +11,14 @@ kind = restart-simulate
 #docker-allow = web-*
 #docker-allow-label = net.example.restart=yes
 #docker-stop-timeout = 10s
+
+# Or hosts that a server restarts, asked over HTTPS. Keep the token out of this file (man mandrill-worker, A PASSWORD UNDER SYSTEMD).
+#kind = restart-http
+#http-url = https://fleet.example.org/hosts/{host}/restart
+#http-observe = https://fleet.example.org/hosts/{host}/boot
+#http-token-file = /run/credentials/mandrill-worker@restart.service/token
+
+# Of whatever restarts something real:
 #min-uptime = 0
 #dry-run = true
 #deny-host = db-*

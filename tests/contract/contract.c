@@ -77,6 +77,8 @@ static int setup(void **state)
             make_schema(c);
         if (strcmp(c->row.kind->name, "restart-docker") == 0)
             c->dockerd = dockerd_open(contract_socket(c, path));
+        if (strstr(c->row.kind->name, "-http") != NULL)
+            c->httpd = httpd_open(NULL);
         if (c->row.kind == &odd_runner)
             assert_int_equal(mkdir(contract_fleet(c, path), 0755), 0);
     }
@@ -91,6 +93,8 @@ static int teardown(void **state)
     boss_close(&c->boss);
     dockerd_close(c->dockerd);
     c->dockerd = NULL;
+    httpd_close(c->httpd);
+    c->httpd = NULL;
     return rig_teardown(&rig);
 }
 
@@ -163,6 +167,15 @@ process_t *contract_spawn(contract_t *c, const char *name, const char *other_bos
         list[n++] = contract_socket(c, file);
         list[n++] = "--docker-allow";
         list[n++] = "*";
+    }
+    if (c->httpd != NULL && strcmp(c->row.kind->name, "fetch-http") == 0) {
+        list[n++] = "--fetch-url";
+        list[n++] = httpd_url(c->httpd, "/{instance}");
+    } else if (c->httpd != NULL) {
+        list[n++] = "--http-url";
+        list[n++] = httpd_url(c->httpd, "/hosts/{instance}/restart");
+        list[n++] = "--http-observe";
+        list[n++] = httpd_url(c->httpd, "/hosts/{instance}/boot");
     }
     if (c->row.kind == &odd_runner) {
         list[n++] = "--fleet";

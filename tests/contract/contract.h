@@ -5,6 +5,7 @@
 #include "tests/contract/boss.h"
 #include "tests/contract/odd_kinds.h"
 #include "tests/support/dockerd.h"
+#include "tests/support/httpd.h"
 #include "tests/support/pipeline.h"
 
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     boss_t boss;
     char schema[32];    /* of a kind that saves in PostgreSQL; else "" */
     dockerd_t *dockerd; /* of the kind that restarts containers; else NULL */
+    httpd_t *httpd;     /* of those that speak HTTP; else NULL */
     char name[128];     /* of the test */
 } contract_t;
 

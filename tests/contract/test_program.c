@@ -122,13 +122,16 @@ static void test_slots_and_batch_make_the_window(void **state)
 static void test_an_option_of_another_kind_is_refused(void **state)
 {
     contract_t *c = *state;
-    char flag[PROCESS_NAME_MAX];
+    char flag[2 * PROCESS_NAME_MAX];
 
     for (size_t k = 0; worker_kinds[k] != NULL; k++) {
         const worker_kind_t *other = worker_kinds[k];
         for (size_t i = 0; other != c->row.kind && i < other->options_count; i++) {
-            snprintf(flag, sizeof flag, "--%s", other->options[i].name);
-            expect_usage_error(c, ARGS("--kind", c->row.kind->name, flag, "1"), other->name);
+            const config_option_t *o = &other->options[i];
+            const char *value = o->choices != NULL ? o->choices : "1";
+            snprintf(flag, sizeof flag, o->type == CONFIG_FLAG ? "--%s" : "--%s=%.*s", o->name,
+                     (int)strcspn(value, "|"), value);
+            expect_usage_error(c, ARGS("--kind", c->row.kind->name, flag), other->name);
         }
     }
     rig_passed(c->rig);

@@ -17,12 +17,12 @@ fail() {
     failed=1
 }
 
-# Of the lines that are indented, put together where one goes on: without comments, behind the last pipe, for a shell in which the programs are
-# on the path. What is none of ours is left out.
+# Of the lines that are indented, put together where one goes on: without comments, behind the last pipe, not in the background, for a
+# shell in which the programs are on the path. What is none of ours is left out.
 shown() {
     sed -n 's/^    \(.*\)/\1/p' "$1" | sed ':join
 /\\$/ { N; s/ *\\\n */ /; b join
-}' | sed 's/  *#.*//; s/.*| *//; s|^build/bin/||; s|^\./run\b|mandrill up|' |
+}' | sed 's/ &$//; s/  *#.*//; s/.*| *//; s|^build/bin/||; s|^\./run\b|mandrill up|' |
         grep -E '^mandrill(-[a-z]+)? '
 }
 
@@ -32,9 +32,9 @@ check_commands() {
     printf 'consumer\n    max-tries = 3\n' > mandrill.zpl
     while IFS= read -r line; do
         count=$((count + 1))
-        # Whether there is an engine, or a command, is looked at last: with none the flags are good.
+        # Whether there is an engine, a command, a server, a token is looked at last: with none the flags are good.
         PATH=$programs:$PATH sh -c "$line -n" < /dev/null > told 2>&1 ||
-            grep -qE ": no Docker engine answers at |: --exec[a-z-]*: '[a-z/]*' is (not there|in no folder of PATH)" told ||
+            grep -qE ": (no Docker engine answers at |the server cannot be reached: |cannot read /etc/mandrill/|'[a-z/]*' is (not there|in no folder of PATH))" told ||
             fail "$1: $line: $(cat told)"
     done < list
 }

@@ -26,7 +26,6 @@ enum {
     NAME_BYTES = 64,
     SEEN_MAX = 4096, /* requests that are kept for httpd_saw() */
     LOOK_MS = 5,     /* how often it is looked which answers are due */
-    OLD_MS = 864000000,
     URLS = 8,
 };
 
@@ -35,7 +34,7 @@ typedef struct connection {
     SSL *tls;
     buffer_t in, out;
     size_t sent;
-    int64_t due_ms; /* when its request is answered; INT64_MAX: it is not */
+    int64_t due_ms; /* what there is to send goes out then; INT64_MAX: never */
     bool closes;    /* when all is sent */
     struct connection *previous, *next;
 } connection_t;
@@ -71,6 +70,9 @@ struct httpd {
     unsigned seen_count;
 };
 
+/* Since when a host is up that nobody has restarted. */
+#define OLD_MS INT64_C(630720000000)
+
 /* --- hosts --- */
 
 static host_t *find_host(httpd_t *h, const char *name, size_t len)
@@ -101,15 +103,20 @@ static bool knows_key(httpd_t *h, const char *request)
     return false;
 }
 
+static void boot(host_t *host)
+{
+    host->restarts++;
+    host->since_ms = test_now_ms();
+}
+
 static void restart(httpd_t *h, host_t *host, const char *request)
 {
     char now[32];
-    const char *boot = strstr(request, "?boot=");
+    const char *wanted = strstr(request, "?boot=");
     snprintf(now, sizeof now, "boot-%u ", host->restarts);
-    if ((boot != NULL && strncmp(boot + 6, now, strlen(now)) != 0) || knows_key(h, request))
+    if ((wanted != NULL && strncmp(wanted + 6, now, strlen(now)) != 0) || knows_key(h, request))
         return;
-    host->restarts++;
-    host->since_ms = test_now_ms();
+    boot(host);
 }
 
 /* --- answers --- */
@@ -221,8 +228,11 @@ static bool take_request(httpd_t *h, connection_t *c)
     }
     if (h->seen_count < SEEN_MAX)
         h->seen[h->seen_count++] = strdup((const char *)c->in.data);
-    if (plan.fault == HTTPD_SILENT || plan.fault == HTTPD_SLOW) {
-        c->due_ms = plan.fault == HTTPD_SILENT ? INT64_MAX : test_now_ms() + plan.value;
+    c->due_ms = plan.fault == HTTPD_SILENT ? INT64_MAX
+                : plan.fault == HTTPD_SLOW ? test_now_ms() + plan.value
+                                           : 0;
+    if (plan.fault == HTTPD_SILENT) {
+        buffer_clear(&c->in);
         return true;
     }
     return serve_request(h, c, &plan);
@@ -299,6 +309,9 @@ static bool receive(httpd_t *h, connection_t *c, bool *ret_reset)
 
 static bool send_out(connection_t *c)
 {
+    if (c->due_ms > test_now_ms())
+        return true;
+    c->due_ms = 0;
     while (c->sent < c->out.len) {
         const ssize_t n = send_some(c, c->out.data + c->sent, c->out.len - c->sent);
         if (n < 0)
@@ -339,16 +352,11 @@ static void accept_all(httpd_t *h)
     }
 }
 
-static void answer_due(httpd_t *h)
+static void send_due(httpd_t *h)
 {
-    static const plan_t fine = {HTTPD_FINE, 0, 0};
-    const int64_t now_ms = test_now_ms();
     for (connection_t *c = h->connections, *next; c != NULL; c = next) {
         next = c->next;
-        if (c->due_ms == 0 || c->due_ms > now_ms)
-            continue;
-        c->due_ms = 0;
-        if (!serve_request(h, c, &fine) || !send_out(c))
+        if (c->due_ms > 0 && c->due_ms <= test_now_ms() && !send_out(c))
             drop(h, c, false);
     }
 }
@@ -376,10 +384,12 @@ static void *serve(void *arg)
             else if (!send_out(c))
                 drop(h, c, false);
         }
-        answer_due(h);
+        send_due(h);
     }
-    while (h->connections != NULL)
-        drop(h, h->connections, true);
+    for (connection_t *c = h->connections, *next; c != NULL; c = next) {
+        next = c->next;
+        drop(h, c, true);
+    }
     pthread_mutex_unlock(&h->lock);
     return NULL;
 }
@@ -481,6 +491,13 @@ void httpd_remember(httpd_t *h)
 {
     pthread_mutex_lock(&h->lock);
     h->remembers = true;
+    pthread_mutex_unlock(&h->lock);
+}
+
+void httpd_restart(httpd_t *h, const char *host)
+{
+    pthread_mutex_lock(&h->lock);
+    boot(find_host(h, host, strlen(host)));
     pthread_mutex_unlock(&h->lock);
 }
 

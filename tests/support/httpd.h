@@ -56,6 +56,8 @@ void httpd_header(httpd_t *h, const char *line);
 void httpd_text(httpd_t *h, const char *text);
 /* It takes a message with an Idempotency-Key once, and answers as if for the first time. */
 void httpd_remember(httpd_t *h);
+/* Somebody else restarts it. */
+void httpd_restart(httpd_t *h, const char *host);
 /* How often a host was restarted; how often a call came; how many requests had this in them. */
 unsigned httpd_restarts(httpd_t *h, const char *host);
 unsigned httpd_calls(httpd_t *h, httpd_call_t call);

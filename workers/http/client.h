@@ -28,7 +28,7 @@ typedef struct {
 
 typedef enum {
     HTTP_ANSWERED,
-    HTTP_NOT_REACHED, /* nothing of the request was sent */
+    HTTP_NOT_REACHED, /* nothing of the request was sent; of one that does nothing, at least not to an end */
     HTTP_LOST,        /* no answer, or none that is one; what was asked for may be done or not */
 } http_end_t;
 
@@ -45,7 +45,7 @@ typedef struct {
 
 /* Texts are copied. */
 typedef struct {
-    const char *method; /* "GET" */
+    const char *method; /* "GET"; NULL: only to see whether a server is there, and its certificate holds */
     const char *url;
     const char *const *headers; /* "Name: value"; "Name:" leaves one of libcurl's own out */
     size_t headers_count;

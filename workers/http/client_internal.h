@@ -14,7 +14,7 @@ struct http_request {
     CURL *easy;
     uint32_t number;
     state_t state;
-    bool once;
+    bool once, connects; /* as it was asked for */
     int64_t until_ms;
     struct curl_slist *headers;
     buffer_t body;

@@ -134,17 +134,19 @@ static int set_headers(http_request_t *r, const http_ask_t *ask)
 int request_fill(http_request_t *r, const http_ask_t *ask)
 {
     CURL *c = r->easy;
-    const bool get = strcmp(ask->method, "GET") == 0 && ask->body == NULL;
+    const bool get = ask->method == NULL || (strcmp(ask->method, "GET") == 0 && ask->body == NULL);
     buffer_clear(&r->body);
     r->head_bytes = 0;
     r->refused = NULL;
     r->cut = false;
     r->error[0] = '\0';
     r->once = ask->once;
+    r->connects = ask->method == NULL;
     r->until_ms = ask->until_ms;
     CURLcode bad = set_headers(r, ask) == 0 ? CURLE_OK : CURLE_OUT_OF_MEMORY;
     bad |= curl_easy_setopt(c, CURLOPT_URL, ask->url);
     bad |= curl_easy_setopt(c, CURLOPT_HTTPHEADER, r->headers);
+    bad |= curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, r->connects ? 1L : 0L);
     bad |= curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, ask->once ? 1L : 0L);
     if (get) {
         bad |= curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
@@ -190,6 +192,8 @@ void request_read_end(const http_request_t *r, CURLcode code, http_answer_t *ret
                            .len = r->body.len,
                            .why = why};
     why[0] = '\0';
+    if (r->connects && code == CURLE_OK)
+        return;
     if (status != 0 && (code == CURLE_OK || (code == CURLE_WRITE_ERROR && r->cut && r->refused == NULL))) {
         read_retry_after(r, ret);
         return;
@@ -198,7 +202,9 @@ void request_read_end(const http_request_t *r, CURLcode code, http_answer_t *ret
                        : r->refused != NULL  ? r->refused
                        : r->error[0] != '\0' ? r->error
                                              : curl_easy_strerror(code);
-    ret->end = r->state == STATE_SENT ? HTTP_LOST : HTTP_NOT_REACHED;
+    /* What only looks may have been sent over an old connection first. */
+    const bool again = code == CURLE_COULDNT_CONNECT && !r->once;
+    ret->end = r->state == STATE_SENT && !again ? HTTP_LOST : HTTP_NOT_REACHED;
     ret->status = 0;
     ret->len = 0;
     if (code == CURLE_COULDNT_CONNECT) {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_BYTES = 48 };
+enum { SHOWN_BYTES = 32 };
 #define PLACES "{host}, {instance}, {id}, {try}"
 
 /* --- reading --- */
@@ -61,11 +61,12 @@ static const template_value_t *find_value(const template_values_t *v, const char
 
 /* --- checking --- */
 
-static int refuse_place(const char *text, const piece_t *p, bool boot_id, char *why)
+static int refuse_place(const char *text, const piece_t *p, template_form_t form, bool boot_id, char *why)
 {
     char shown[SHOWN_BYTES];
-    snprintf(why, WHY_BYTES, "'{%s}' at %td is no placeholder; expected one of " PLACES "%s",
-             text_escape(p->at, p->len, shown, sizeof shown), p->at - text, boot_id ? ", {boot_id}" : "");
+    snprintf(why, WHY_BYTES, "'{%s}' at %td is no placeholder; expected one of " PLACES "%s%s",
+             text_escape(p->at, p->len, shown, sizeof shown), p->at - text, boot_id ? ", {boot_id}" : "",
+             form != TEMPLATE_URL ? "; a brace itself is written {{" : "");
     return -EINVAL;
 }
 
@@ -193,7 +194,7 @@ int template_check(const char *text, template_form_t form, bool boot_id, char *w
             continue;
         const template_value_t *value = find_value(&none, p.at, p.len);
         if (value == NULL || (value == &none.boot_id && !boot_id))
-            return refuse_place(text, &p, boot_id, why);
+            return refuse_place(text, &p, form, boot_id, why);
     }
     if (form == TEMPLATE_URL && has_dots(behind_authority(text), strlen(behind_authority(text)))) {
         snprintf(why, WHY_BYTES, "an element of the path is '.' or '..'");
