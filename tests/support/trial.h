@@ -23,6 +23,7 @@ typedef struct {
     load_t loads[TRIAL_LOADS];
     uint64_t seed; /* printed */
     figures_t figures;
+    bool looks;                 /* workers find what was done already, and do not say that they did it */
     const postgres_t *postgres; /* where the rows are; NULL: in saved-0.db */
 } trial_t;
 
