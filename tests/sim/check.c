@@ -23,6 +23,15 @@ const char *id_text(message_id_t id)
     return text;
 }
 
+uint64_t check_hash(const void *data, size_t len)
+{
+    const uint8_t *bytes = data;
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
 message_t *check_message_at(uint32_t publisher, uint64_t row)
 {
     uint32_t cursor;
@@ -71,10 +80,15 @@ void check_insert(uint32_t publisher, const disk_row_t *row)
     inserted++;
 }
 
+bool check_is_done(const message_t *m, uint32_t leg)
+{
+    return m->legs[leg].acted > 0 || m->legs[leg].excused;
+}
+
 static void check_done_legs(const message_t *m, uint8_t done, const char *what)
 {
     for (uint32_t leg = 0; leg < SIM_LEGS; leg++)
-        if ((done >> leg & 1) && m->legs[leg].acted == 0)
+        if ((done >> leg & 1) && !check_is_done(m, leg))
             broken("durable", "%s %s, and leg %s was not done", id_text(m->id), what, sim_legs[leg]);
 }
 
@@ -235,8 +249,9 @@ static void check_lease(void *arg, uint64_t id, uint16_t session, int64_t deadli
         broken("commit", "publisher-%u has leased row %" PRIu64 ", which is not stored", p->index, id);
     int64_t max_ms = m->deadline_max_ms;
     /* A round that is done again extends again. */
-    if (disk_refusals(p->index) > 0)
-        max_ms = world.now_us / 1000 + world.plan.delivery.ack_deadline_ms;
+    const int64_t again_ms = world.now_us / 1000 + world.plan.delivery.ack_deadline_ms;
+    if (disk_refusals(p->index) > 0 && again_ms > max_ms)
+        max_ms = again_ms;
     if (deadline_ms > max_ms)
         broken("stale",
                "the lease of %s lasts until %" PRId64 " ms, and its holder has not extended it beyond "
@@ -273,6 +288,7 @@ void check_open(void)
     if (index_init(&by_row, 256) != 0)
         abort();
     talks_open();
+    once_open();
 }
 
 void check_close(void)
@@ -309,4 +325,5 @@ void check_sums(check_sums_t *ret)
                           .dead = inserted - deleted,
                           .acts = acts,
                           .redelivered = redelivered};
+    once_sums(ret);
 }

@@ -17,6 +17,8 @@ void check_end(void);
 uint64_t check_ended(void);
 typedef struct {
     uint64_t messages, done, dead, acts, redelivered;
+    uint64_t restarts, skipped, unknown; /* of hosts */
+    uint64_t late, doubles;              /* acts after the grant was over, and restarts that came of these */
 } check_sums_t;
 void check_sums(check_sums_t *ret);
 
@@ -29,6 +31,7 @@ void check_insert(uint32_t publisher, const disk_row_t *row);
 void check_change(uint32_t publisher, const disk_row_t *row, const delivery_change_t *c);
 /* A dead letter is a message again, or is deleted by an operator. */
 void check_redriven(uint32_t publisher, const disk_row_t *row);
+void check_noted(const disk_row_t *row, uint64_t token);
 void check_purged(uint32_t publisher, const disk_row_t *row);
 /* A publisher is open again. */
 void check_opened(process_t *p);
@@ -38,6 +41,13 @@ void check_begin(message_id_t id, uint32_t leg);
 uint32_t check_begun(message_id_t id, uint32_t leg);
 void check_act(message_id_t id, uint32_t leg);
 void check_permanent(message_id_t id, uint32_t leg);
+/* Hosts: one was seen to be up for so long; a worker is about to have one restarted for its task of this
+ * number, and a moment later does so, which is late when it was stopped in between; a host restarts for the
+ * message, which was up since then, and is back at that time. */
+void check_looked(message_id_t id, int64_t up_us);
+void check_act_begins(const process_t *worker, uint32_t number, message_id_t id);
+void check_acts(const process_t *worker, uint32_t number, message_id_t id);
+void check_restarted(message_id_t id, bool compares, int64_t up_since_us, int64_t back_us);
 /* A client was told that they are stored. */
 void check_confirmed(uint32_t publisher, message_id_t first, uint32_t n);
 

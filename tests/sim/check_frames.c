@@ -114,6 +114,12 @@ void check_sent(conn_t *c, int end, const void *frame, size_t len)
         if (t != NULL)
             results_sent(t, p, frame, len);
         break;
+    case CMD_NOTES:
+        once_notes_sent(p, t, frame, len);
+        break;
+    case CMD_GRANTS:
+        once_grants_sent(p, frame, len);
+        break;
     case CMD_CONFIRM:
         confirm_sent(p, frame, len);
         break;
@@ -149,6 +155,9 @@ static void server_reads(conn_t *c, talk_t *t, int command, const void *frame, s
     case CMD_RESULTS:
         results_read(c, t, frame, len);
         break;
+    case CMD_NOTES:
+        once_notes_read(conn_process(c, END_SERVER), t, frame, len);
+        break;
     default:
         break;
     }
@@ -181,6 +190,9 @@ void check_received(conn_t *c, int end, const void *frame, size_t len)
         break;
     case CMD_DELIVER:
         lease_deliver_read(c, frame, len);
+        break;
+    case CMD_GRANTS:
+        once_grants_read(conn_process(c, END_PEER), frame, len);
         break;
     default:
         break;

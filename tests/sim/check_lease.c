@@ -6,14 +6,6 @@
 
 /* --- PROGRESS and SETTLED --- */
 
-static uint64_t hash_of(const uint8_t *bytes, size_t len)
-{
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
 /* Kept until it is settled, and after a WELCOME sent again from the first one that is not. True: this one is
  * new. */
 static bool check_numbers(conn_t *c, uint64_t no, const void *frame, size_t len)
@@ -28,7 +20,7 @@ static bool check_numbers(conn_t *c, uint64_t no, const void *frame, size_t len)
     check->fresh = false;
     if (no > v->last_no + 1)
         broken("kept", "%s sends PROGRESS %" PRIu64 " after %" PRIu64, name, no, v->last_no);
-    uint64_t hash = hash_of(frame, len);
+    uint64_t hash = check_hash(frame, len);
     if (no == v->last_no + 1) {
         if (v->sent_count == v->sent_cap) {
             v->sent_cap = v->sent_cap > 0 ? 2 * v->sent_cap : 16;
@@ -91,16 +83,19 @@ void lease_progress_sent(conn_t *c, const void *frame, size_t len)
     if (!check_numbers(c, no, frame, len))
         return;
     for (int i = 0; i < n; i++) {
-        const message_t *m = check_message(steps[i].id);
+        message_t *m = check_message(steps[i].id);
         if (m == NULL)
             broken("commit", "%s reports %s, which was never stored", p->name, id_text(steps[i].id));
         for (uint32_t leg = 0; leg < SIM_LEGS; leg++)
-            if ((steps[i].done >> leg & 1) && m->legs[leg].acted == 0)
+            if ((steps[i].done >> leg & 1) && !check_is_done(m, leg))
                 broken("durable", "%s says that %s of %s is done, and it is not", p->name, sim_legs[leg],
                        id_text(m->id));
         /* One that was written for a delivery before the last has waited for its connection. */
-        if (steps[i].token == m->asked[p->index].token)
-            check_bad(p, m, steps[i].bad);
+        if (steps[i].token != m->asked[p->index].token)
+            continue;
+        check_bad(p, m, steps[i].bad);
+        if (steps[i].op == OP_NOTE)
+            once_passed_on(m, p, &steps[i].note);
     }
 }
 
@@ -118,7 +113,9 @@ static int64_t step_due_ms(const step_t *s, int64_t deadline_ms, int64_t now)
 static void extend_read(message_t *m, const step_t *s, int64_t now)
 {
     uint64_t epoch = disk_epoch(m->publisher);
-    if (s->token >> EPOCH_SHIFT < epoch && m->token >> EPOCH_SHIFT < epoch) {
+    const disk_row_t *row = check_row(m);
+    bool adopts = row == NULL || s->token >= row->noted;
+    if (adopts && s->token >> EPOCH_SHIFT < epoch && m->token >> EPOCH_SHIFT < epoch) {
         m->leased = true;
         m->token = s->token;
         /* Limbo is over, and nothing has ended it yet: it may count as ending now or, as missed, before. */
@@ -155,6 +152,10 @@ void lease_progress_read(conn_t *c, talk_t *t, const void *frame, size_t len)
             continue;
         if (s->op == OP_EXTEND || s->op == OP_NOTE)
             extend_read(m, s, now);
+        if (s->op == OP_NOTE && s->note.bit < SIM_LEGS) {
+            said->steps[i].note = once_hash(s->note.bytes, s->note.len);
+            said->steps[i].note_no = ++m->legs[s->note.bit].notes_read;
+        }
         bool current = s->token == m->token;
         if (current && s->op == OP_NACK)
             m->nacked = true;
@@ -166,9 +167,27 @@ void lease_progress_read(conn_t *c, talk_t *t, const void *frame, size_t len)
     }
 }
 
-/* What the answer says is true on disk now. */
-static void check_code(const message_t *m, const step_t *s, step_code_t code)
+/* The note is on disk, unless another is behind it; and nobody else has the message. */
+static void check_granted(const message_t *m, const said_step_t *said)
 {
+    const step_t *s = &said->step;
+    const disk_row_t *row = check_row(m);
+    /* Of several leases from before a start the first that is heard of may be taken for the last. */
+    const uint64_t epoch = disk_epoch(m->publisher);
+    const bool before = s->token >> EPOCH_SHIFT < epoch && m->token >> EPOCH_SHIFT < epoch;
+    if (s->token != m->token && !before)
+        broken("stale", "publisher-%u takes a note for %s by a token that is not the last", m->publisher,
+               id_text(m->id));
+    bool last = said->note_no == m->legs[s->note.bit].notes_read;
+    if (row != NULL && last && once_note_on_disk(m, s->note.bit) != said->note)
+        broken("commit", "publisher-%u answers that it has a note for %s, and it is not on disk",
+               m->publisher, id_text(m->id));
+}
+
+/* What the answer says is true on disk now. */
+static void check_code(const message_t *m, const said_step_t *said, step_code_t code)
+{
+    const step_t *s = &said->step;
     const disk_row_t *row = check_row(m);
     bool good = true;
     switch (code) {
@@ -181,8 +200,10 @@ static void check_code(const message_t *m, const step_t *s, step_code_t code)
     case STEP_GONE:
         good = row == NULL;
         break;
-    case STEP_KEPT:
     case STEP_GRANTED:
+        check_granted(m, said);
+        break;
+    case STEP_KEPT:
         good = row == NULL || (row->bad & s->bad & ~row->done) == (s->bad & ~row->done);
         break;
     case STEP_RETURNED:
@@ -230,7 +251,7 @@ void lease_settled_sent(talk_t *t, const void *frame, size_t len)
         message_t *m = check_message(said->steps[i].step.id);
         if (m == NULL)
             continue;
-        check_code(m, &said->steps[i].step, (step_code_t)codes[i]);
+        check_code(m, &said->steps[i], (step_code_t)codes[i]);
         settle(m, &said->steps[i], (step_code_t)codes[i]);
     }
     *link = said->next;
@@ -256,6 +277,11 @@ void lease_deliver_sent(conn_t *c, talk_t *t, const void *frame, size_t len)
         if ((d->legs & (row->done | row->bad)) != 0 || (d->legs & ~row->legs) != 0 || d->legs == 0)
             broken("forgotten", "%s delivers legs %x of %s, of which %x are done and %x bad", p->name,
                    d->legs, id_text(d->id), row->done, row->bad);
+        for (uint32_t leg = 0; leg < SIM_LEGS; leg++)
+            if ((d->legs >> leg & 1) &&
+                once_note_of(d->notes, d->notes_len, leg) != once_note_on_disk(m, leg))
+                broken("note", "%s delivers %s without what was noted for %s last", p->name, id_text(d->id),
+                       sim_legs[leg]);
         for (uint32_t leg = 0; leg < SIM_LEGS; leg++)
             if (d->tries[leg] > m->legs[leg].given)
                 broken("tries", "%s delivers %s and says that %s was tried %u times; it was %u", p->name,
@@ -287,11 +313,14 @@ void lease_deliver_read(conn_t *c, const void *frame, size_t len)
             continue;
         if (m->asked[p->index].life == p->life && records[i].token < m->asked[p->index].token)
             continue;
-        if (m->asked[p->index].life != p->life)
+        if (m->asked[p->index].life != p->life) {
             m->asked[p->index].first_ms = server_now_ms(p);
+            memset(m->asked[p->index].notes, 0, sizeof m->asked[p->index].notes);
+        }
         m->asked[p->index].life = p->life;
         m->asked[p->index].token = records[i].token;
         m->asked[p->index].legs = records[i].legs;
         memcpy(m->asked[p->index].tries, records[i].tries, LEGS_MAX);
+        once_delivered(m, p, &records[i]);
     }
 }

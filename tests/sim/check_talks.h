@@ -16,8 +16,10 @@ typedef struct {
 } out_t;
 
 typedef struct {
-    step_t step; /* without its text and events */
+    step_t step; /* without its text, events and note */
     int64_t read_ms;
+    uint64_t note;    /* its hash */
+    uint32_t note_no; /* of those that were read for the leg */
 } said_step_t;
 
 /* A PROGRESS that a publisher has read and not answered. */
@@ -87,5 +89,12 @@ void results_sent(const talk_t *t, const process_t *worker, const void *frame, s
 void results_read(conn_t *c, talk_t *t, const void *frame, size_t len);
 void tasks_started(conn_t *c, talk_t *t, uint64_t started);
 void tasks_given_back(conn_t *c, const talk_t *t);
+
+/* check_once.c */
+void once_delivered(message_t *m, const process_t *consumer, const delivery_record_t *d);
+void once_notes_read(const process_t *consumer, const talk_t *t, const void *frame, size_t len);
+void once_passed_on(const message_t *m, const process_t *consumer, const note_t *note);
+void once_task_sent(const process_t *consumer, const message_t *m, uint32_t leg, const task_record_t *r);
+void once_notes_sent(const process_t *worker, talk_t *t, const void *frame, size_t len);
 
 #endif

@@ -20,6 +20,7 @@ static void check_task(const process_t *p, talk_t *t, const task_record_t *r)
     if (g->back_try > 0 && r->try_no > g->back_try && m->asked[p->index].tries[t->leg] < g->back_try)
         broken("tries", "%s gives out try %u of %s of %s; try %u was given back", p->name, r->try_no,
                sim_legs[t->leg], id_text(r->id), g->back_try);
+    once_task_sent(p, m, t->leg, r);
     g->back_try = 0;
     g->ref = r->ref;
     g->session = t->session;
@@ -42,6 +43,17 @@ void tasks_sent(conn_t *c, talk_t *t, const void *frame, size_t len)
     talk_check_window(t, "tasks");
 }
 
+static void result_sent(const process_t *worker, message_t *m, uint32_t leg, const result_record_t *r)
+{
+    leg_state_t *l = &m->legs[leg];
+    if (leg == LEG_RESTART)
+        once_result(worker, m, r);
+    if (r->outcome == OUTCOME_OK && !check_is_done(m, leg))
+        l->excused = leg == LEG_RESTART && once_may_be_skipped(m);
+    if (r->outcome == OUTCOME_OK && !check_is_done(m, leg))
+        broken("durable", "%s says that %s is done, and it is not", worker->name, id_text(m->id));
+}
+
 void results_sent(const talk_t *t, const process_t *worker, const void *frame, size_t len)
 {
     static result_record_t records[RECORDS_MAX];
@@ -49,9 +61,9 @@ void results_sent(const talk_t *t, const process_t *worker, const void *frame, s
     int n = decode_results(frame, len, &no, records);
     for (int i = 0; i < n; i++) {
         const out_t *o = talk_out(t, records[i].ref);
-        const message_t *m = o != NULL ? check_message(o->id) : NULL;
-        if (m != NULL && records[i].outcome == OUTCOME_OK && m->legs[t->leg].acted == 0)
-            broken("durable", "%s says that %s is done, and it is not", worker->name, id_text(m->id));
+        message_t *m = o != NULL ? check_message(o->id) : NULL;
+        if (m != NULL)
+            result_sent(worker, m, t->leg, &records[i]);
     }
 }
 
@@ -85,7 +97,7 @@ static void result_read(process_t *p, talk_t *t, const result_record_t *r)
         return;
     if (r->outcome == OUTCOME_TRANSIENT && counts)
         g->failed_try = r->try_no;
-    if (r->outcome == OUTCOME_PERMANENT)
+    if (r->outcome == OUTCOME_PERMANENT || r->outcome == OUTCOME_UNKNOWN)
         g->permanent = true;
 }
 

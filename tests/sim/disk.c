@@ -124,6 +124,7 @@ static void apply_note(tables_t *t, const write_t *w)
     buffer_init(&notes);
     reader_init(&r, w->row.notes, w->row.notes_len);
     if (row != NULL && note_read(&r, &note)) {
+        check_noted(row, w->number);
         notes_put(row->notes, row->notes_len, &note, &notes);
         set_notes(row, &notes);
         row->noted = w->number;

@@ -1,26 +1,13 @@
-#include "tests/sim/kinds.h"
-#include "common/core/backoff.h"
-#include "common/core/index.h"
 #include "tests/sim/check.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/fates.h"
+#include "tests/sim/kinds_internal.h"
 #include "tests/sim/store.h"
 #include "tests/sim/trace.h"
-#include "workers/runtime_internal.h"
 #include <errno.h>
 #include <stdlib.h>
 
 enum { TASKS_MAX = 4096 };
-
-struct worker_state {
-    process_t *process;
-    worker_sink_t *sink;
-    /* restart: at work */
-    struct {
-        const worker_task_t *task;
-        int64_t due_ms;
-    } * tasks;
-    uint32_t count;
-};
 
 const char *const sim_legs[SIM_LEGS] = {"save", "restart"};
 
@@ -30,6 +17,11 @@ worker_state_t *worker_state_new(process_t *p)
     s->process = p;
     s->tasks = keep_alloc(TASKS_MAX * sizeof *s->tasks);
     return s;
+}
+
+uint64_t worker_ref(const worker_state_t *s, uint32_t number)
+{
+    return held_at(&s->sink->tasks, number)->ref;
 }
 
 void worker_state_destroy(worker_state_t **ref)
@@ -49,44 +41,6 @@ uint32_t worker_holds(const worker_state_t *s)
     return n;
 }
 
-/* --- fate --- */
-
-typedef enum { FATE_OK, FATE_TRANSIENT, FATE_PERMANENT, FATE_BLOCKED, FATE_POISON } task_fate_t;
-
-typedef struct {
-    task_fate_t fate;
-    int64_t ms; /* until it is done; BLOCKED: until it may come again */
-} doom_t;
-
-/* What becomes of this try. Drawn for the message and its leg, so that a fate may be one of every try, or
- * only of the first ones. Without faults nothing kills a worker any more. */
-static doom_t fate_of(const worker_task_t *task, uint32_t leg)
-{
-    const plan_t *p = &world.plan;
-    uint64_t random = index_mix(task->id.stream, task->id.seq) ^ (p->seed + leg);
-    uint32_t begun = check_begun(task->id, leg);
-    uint32_t lasts = (uint32_t)(random_next(&random) % 8); /* tries; 7: all of them */
-    bool marked = lasts == 7 || begun <= lasts;
-    uint32_t drawn = (uint32_t)(random_next(&random) % 1000);
-    int64_t slow_ms = (int64_t)(random_next(&random) % (uint64_t)p->slow_ms);
-    doom_t d = {FATE_OK, p->work_ms > 0 ? chance_between(0, p->work_ms) : 0};
-    if (!marked)
-        return d;
-    if (drawn < p->transient)
-        return (doom_t){FATE_TRANSIENT, d.ms};
-    drawn -= p->transient;
-    if (drawn < p->permanent)
-        return (doom_t){FATE_PERMANENT, d.ms};
-    drawn -= p->permanent;
-    if (drawn < p->blocked && begun < 8)
-        return (doom_t){FATE_BLOCKED, slow_ms / 2};
-    drawn -= p->blocked;
-    if (drawn < p->poison && world.faults)
-        return (doom_t){FATE_POISON, d.ms};
-    drawn -= p->poison;
-    return drawn < p->slow ? (doom_t){FATE_OK, slow_ms} : d;
-}
-
 static void fail(worker_state_t *s, const worker_task_t *task, uint32_t leg, const doom_t *d)
 {
     switch (d->fate) {
@@ -101,9 +55,7 @@ static void fail(worker_state_t *s, const worker_task_t *task, uint32_t leg, con
         worker_fail(s->sink, task->number, OUTCOME_BLOCKED, d->ms, "not now");
         break;
     case FATE_POISON:
-        s->process->strike = STRIKE_KILL;
-        s->process->strike_in = 1;
-        world_step();
+        fate_strikes();
         break;
     case FATE_OK:
         break;

@@ -13,8 +13,6 @@
 #include <zmq.h>
 
 enum {
-    /* Seconds since 1970 when a run begins. */
-    WALL_START_S = 1700000000,
     TURN_US_MAX = 100, /* what a turn costs the processor */
     SIGNALS_FD = 3,
 };

@@ -167,11 +167,21 @@ static int tell(const options_t *o, const job_t *jobs, int failed, double took_s
         s.sums.dead += jobs[i].sums.sums.dead;
         s.sums.acts += jobs[i].sums.sums.acts;
         s.sums.redelivered += jobs[i].sums.sums.redelivered;
+        s.real += jobs[i].sums.real;
+        s.sums.restarts += jobs[i].sums.sums.restarts;
+        s.sums.skipped += jobs[i].sums.sums.skipped;
+        s.sums.unknown += jobs[i].sums.sums.unknown;
+        s.sums.late += jobs[i].sums.sums.late;
+        s.sums.doubles += jobs[i].sums.sums.doubles;
     }
     printf("%" PRIu64 " seeds in %.1f s: %.0f a second, %.0f h of their time; %" PRIu64 " turns, %" PRIu64
            " kills, %" PRIu64 " messages, %" PRIu64 " done, %" PRIu64 " dead, %" PRIu64 " leases lost\n",
            done, took_s, (double)done / took_s, (double)s.virtual_us / 3.6e9, s.turns, s.kills,
            s.sums.messages, s.sums.done, s.sums.dead, s.sums.redelivered);
+    printf("%" PRIu64 " of them with hosts: %" PRIu64 " restarts, %" PRIu64 " skipped, %" PRIu64
+           " unknown; %" PRIu64 " acts by workers that were stopped between the look at their grant and the "
+           "act until it was over, %" PRIu64 " second restarts that came of these\n",
+           s.real, s.sums.restarts, s.sums.skipped, s.sums.unknown, s.sums.late, s.sums.doubles);
     if (failed < 0)
         return o->expect != NULL ? (printf("no run breaks %s\n", o->expect), EXIT_FAILURE) : EXIT_SUCCESS;
     const job_t *job = &jobs[failed];

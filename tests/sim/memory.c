@@ -23,6 +23,8 @@ void *__wrap_calloc(size_t n, size_t bytes);
 void *__wrap_realloc(void *p, size_t bytes);
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 void __wrap_free(void *p);
+char *__wrap_strndup(const char *text, size_t len);
+char *__wrap_strdup(const char *text);
 
 static memory_t *current;
 
@@ -109,6 +111,23 @@ void __wrap_free(void *p)
     memory_block_t *b = (memory_block_t *)p - 1;
     leave_block(b);
     __real_free((char *)b - b->before);
+}
+
+/* The library's would take from the real one. */
+char *__wrap_strndup(const char *text, size_t len)
+{
+    const size_t bytes = strnlen(text, len);
+    char *copy = __wrap_malloc(bytes + 1);
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, text, bytes);
+    copy[bytes] = '\0';
+    return copy;
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return __wrap_strndup(text, SIZE_MAX);
 }
 
 void memory_release(memory_t *m)

@@ -110,6 +110,62 @@ static void plan_faults(plan_t *p)
             p->gap_us[i] = gaps_ms[i] * 1000 * between(1, 8);
 }
 
+/* A time limit of a task that is too short for a restart would keep it from ever being tried, and so would a
+ * lease that may not last until an earlier try's act is waited out. */
+static void plan_limits_of_hosts(plan_t *p)
+{
+    const plan_hosts_t *h = &p->hosts;
+    gather_policy_t *policy = &p->gather.policy;
+    const int64_t restart_ms = h->grant_ms + h->act_ms + h->return_ms;
+    if (p->delivery.lease_cap_ms < 4 * restart_ms)
+        p->delivery.lease_cap_ms = 4 * restart_ms;
+    if (policy->limit_ms > 0)
+        policy->limit_ms += 2 * restart_ms + between(0, 2 * restart_ms);
+    /* A hard limit alone may be too short: the next try begins while this one goes on. */
+    if (policy->limit_hard_ms > 0 && (policy->limit_ms > 0 || below(2) == 0))
+        policy->limit_hard_ms += policy->limit_ms + 2 * restart_ms;
+}
+
+/* Drawn behind everything else, and from numbers of its own: a seed that has no hosts is the world that it
+ * was before there were any. */
+static void plan_hosts(plan_t *p)
+{
+    plan_hosts_t *h = &p->hosts;
+    random = p->seed ^ UINT64_C(0x686f737473);
+    if (below(5) < 3)
+        return;
+    *h = (plan_hosts_t){
+        .real = true,
+        .observes = below(4) > 0,
+        .repeats = below(4) == 0,
+        .checks = below(3) == 0,
+        .knows_uptime = below(4) > 0,
+        .dry_run = below(25) == 0,
+        .denies = below(10) == 0,
+        .act_ms = between(20, 1000),
+        .return_ms = between(50, 2000),
+        .poll_ms = between(10, 300),
+        .compares = below(3) == 0   ? 1000
+                    : below(2) == 0 ? 0
+                                    : (uint32_t)between(0, 1000),
+        .long_down = rarely(50),
+        .unreadable = rarely(100),
+        .lost_before = rarely(200),
+        .lost_after = rarely(200),
+        .delayed = rarely(300),
+        .crashes = rarely(30),
+        .frozen = rarely(100),
+    };
+    /* Some longer than it takes to find out that a worker is lost. */
+    h->grant_ms = below(2) == 0 ? between(3000, 8000) : between(100, 3000);
+    h->down_ms = between(1, h->return_ms);
+    if (h->observes && h->knows_uptime && below(6) == 0)
+        h->min_uptime_ms = between(1, 100000);
+    if (below(4) > 0)
+        p->gap_us[FAULT_WALL] = 0; /* a clock that is a day ahead finds every host restarted since */
+    plan_limits_of_hosts(p);
+}
+
 void plan_make(plan_t *p, uint64_t seed)
 {
     random = seed ^ UINT64_C(0x6d616e6472696c6c);
@@ -129,4 +185,5 @@ void plan_make(plan_t *p, uint64_t seed)
     plan_machines(p);
     plan_work(p);
     plan_faults(p);
+    plan_hosts(p);
 }

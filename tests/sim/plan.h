@@ -20,6 +20,28 @@ typedef enum {
     FAULTS
 } fault_t;
 
+/* How hosts are restarted: by a kind of the simulator's own, to which a restart is a moment, or by the
+ * runner of the real kinds (workers/restart/runner.h) over hosts of the world (hosts.h). */
+typedef struct {
+    bool real;
+    bool observes, repeats, checks; /* what can be done to them: a driver's traits */
+    bool knows_uptime;              /* a look tells for how long a host is up */
+    bool dry_run;
+    bool denies; /* those whose names end in 7 */
+    int64_t min_uptime_ms;
+    int64_t grant_ms, act_ms, return_ms, poll_ms;
+
+    uint32_t compares;                /* hosts in a thousand that compare what was observed themselves */
+    int64_t down_ms;                  /* after a restart, at most, when all is well */
+    uint32_t long_down;               /* restarts in a thousand after which it takes longer */
+    uint32_t unreadable;              /* looks in a thousand after which one cannot be read for a time */
+    uint32_t lost_before, lost_after; /* acts in a thousand that get lost, before or after they take effect */
+    uint32_t delayed;                 /* that take effect only later, within the return time-out */
+    uint32_t crashes;                 /* looks in a thousand at a host that has just restarted by itself */
+    uint32_t frozen;                  /* acts in a thousand before which their worker is stopped, when it */
+                                      /* has looked at its grant */
+} plan_hosts_t;
+
 typedef struct {
     uint64_t seed;
     uint32_t publishers, consumers, savers, restarters, clients;
@@ -50,6 +72,8 @@ typedef struct {
 
     int64_t gap_us[FAULTS];
     int64_t faults_us; /* so long there are any */
+
+    plan_hosts_t hosts;
 } plan_t;
 
 void plan_make(plan_t *ret, uint64_t seed);

@@ -10,6 +10,7 @@
 #include "tests/sim/trace.h"
 #include "workers/runtime.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,9 +131,14 @@ static int run_worker(process_t *p, const worker_kind_t *kind, uint32_t slots, u
         .consumers = consumer_endpoints,
         .consumers_count = plan->consumers,
     };
+    char why[WHY_BYTES] = "";
+    if (kind == &sim_hosts && host_kind_open(state, why) < 0)
+        broken("drain", "%s cannot begin: %s", p->name, why);
     int code = runtime_run(&options, signals_open(), &stuck);
     if (stuck)
         broken("memory", "%s has a thread that is stuck", p->name);
+    if (kind == &sim_hosts)
+        host_kind_close(state);
     return code;
 }
 
@@ -140,7 +146,8 @@ static int run_worker(process_t *p, const worker_kind_t *kind, uint32_t slots, u
 
 static int publish(process_t *p, publish_client_t *c, uint32_t publisher, uint32_t n)
 {
-    char why[WHY_BYTES];
+    enum { NAMES = 4 };
+    char why[WHY_BYTES], name[12];
     confirm_t confirm;
     const refusal_t *refusals;
     int refused;
@@ -148,7 +155,8 @@ static int publish(process_t *p, publish_client_t *c, uint32_t publisher, uint32
     publish_client_begin(c);
     for (uint32_t i = 0; i < n; i++) {
         buffer_init(&body);
-        body_make("web-1", 5, "example.net", 1, 0, &body, why);
+        snprintf(name, sizeof name, "web-%d", (int)(published[p->index] + i) % NAMES);
+        body_make(name, strlen(name), "example.net", clock_wall_ms(), 0, &body, why);
         publish_client_add(c, body.data, body.len);
         buffer_done(&body);
     }
@@ -206,7 +214,8 @@ int program_run(process_t *p)
     case PROGRAM_SAVE:
         return run_worker(p, &sim_save, plan->save_batch, 4 * plan->save_batch);
     case PROGRAM_RESTART:
-        return run_worker(p, &sim_restart, plan->restart_slots, plan->restart_slots);
+        return run_worker(p, plan->hosts.real ? &sim_hosts : &sim_restart, plan->restart_slots,
+                          plan->restart_slots);
     case PROGRAM_CLIENT:
         return run_client(p);
     }

@@ -1,6 +1,7 @@
 #include "tests/sim/run.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/hosts.h"
 #include "tests/sim/net.h"
 #include "tests/sim/programs.h"
 #include "tests/sim/store.h"
@@ -29,7 +30,8 @@ static void end_faults(void)
     store_heal();
     for (uint32_t i = 0; i < world.processes_count; i++) {
         world.processes[i].strike_in = 0;
-        world.processes[i].stopped_until_us = 0;
+        if (!world.processes[i].stays_stopped)
+            world.processes[i].stopped_until_us = 0;
     }
 }
 
@@ -115,6 +117,12 @@ static void add_sums(run_sums_t *sums)
     sums->sums.dead += s.dead;
     sums->sums.acts += s.acts;
     sums->sums.redelivered += s.redelivered;
+    sums->sums.restarts += s.restarts;
+    sums->sums.skipped += s.skipped;
+    sums->sums.unknown += s.unknown;
+    sums->sums.late += s.late;
+    sums->sums.doubles += s.doubles;
+    sums->real += world.plan.hosts.real;
 }
 
 void run_seed(uint64_t seed, run_sums_t *sums)
@@ -122,6 +130,7 @@ void run_seed(uint64_t seed, run_sums_t *sums)
     world_open(seed);
     net_open();
     disk_open();
+    hosts_open();
     store_heal();
     programs_open();
     check_open();

@@ -5,7 +5,7 @@
 #include "tests/sim/check.h"
 
 typedef struct {
-    uint64_t turns, kills;
+    uint64_t turns, kills, real; /* worlds with hosts */
     int64_t virtual_us;
     check_sums_t sums;
 } run_sums_t;

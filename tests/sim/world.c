@@ -118,6 +118,7 @@ void process_start(process_t *p)
     p->struck = p->termed = false;
     p->terms = p->strike_in = 0;
     p->stopped_until_us = 0;
+    p->stays_stopped = false;
     p->wake_us = world.now_us;
     p->life++;
     trace("%s starts", p->name);

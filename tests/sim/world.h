@@ -12,7 +12,11 @@
 #include "tests/sim/plan.h"
 #include <stdint.h>
 
-enum { PROCESSES_MAX = 16, PROCESS_BYTES_MAX = 64 * 1024 * 1024 };
+enum {
+    PROCESSES_MAX = 16,
+    PROCESS_BYTES_MAX = 64 * 1024 * 1024,
+    WALL_START_S = 1700000000, /* since 1970, when a run begins */
+};
 
 typedef enum { PROGRAM_PUBLISHER, PROGRAM_CONSUMER, PROGRAM_SAVE, PROGRAM_RESTART, PROGRAM_CLIENT } program_t;
 
@@ -32,6 +36,7 @@ typedef struct {
 
     int64_t wake_us;          /* when it goes on by itself */
     int64_t stopped_until_us; /* as by SIGSTOP: not before */
+    bool stays_stopped;       /* also when the faults have ended */
     bool polls;               /* it waits for its sockets or signals */
     uint32_t terms;           /* SIGTERMs that wait to be read */
     bool termed;              /* one was read */
