@@ -35,7 +35,7 @@ typedef struct {
     uint32_t body_len;
     const void *notes; /* core/notes.h; as long as the body */
     uint32_t notes_len;
-    uint64_t noted; /* the token under which the last of them was recorded; 0: none was */
+    uint64_t noted; /* no older token has seen the last of them; 0: none was recorded */
 } outbox_row_t;
 /* What is left of the delay. The wall clock may have been set: never more than was given. */
 int64_t outbox_wait_ms(const outbox_row_t *row, int64_t wall_ms);

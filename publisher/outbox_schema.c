@@ -11,7 +11,7 @@
 /* `dead` is a table of its own, so that a million dead letters cost a start, a scan and the search for the
  * oldest message nothing. A row of `states` exists only for a row of `messages`; `tries` has a byte for each
  * leg, a history is events as event_write() has them, notes are as note_write() has them, and `noted` is the
- * token under which the last of these was recorded. clients.at_h counts hours, so that a busy client moves in
+ * oldest token that has seen the last of these. clients.at_h counts hours, so that a busy client moves in
  * its index once an hour. What is new in a table stands last: outbox_format.c adds it to older ones. */
 static const char tables_sql[] =
     "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), epoch INTEGER NOT NULL,"

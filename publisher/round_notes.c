@@ -20,7 +20,8 @@ int round_notes_write(round_t *r, uint32_t first, uint32_t end)
             return -ENOMEM;
         const note_t note = {
             .bit = s->step.note_bit, .bytes = r->texts.data + s->note_at, .len = s->note_len};
-        int error = outbox_note(r->outbox, s->step.id, &note, s->step.token);
+        const uint64_t token = delivery_note_token(r->delivery, s->step.token);
+        int error = outbox_note(r->outbox, s->step.id, &note, token);
         /* Nothing is granted of what is not there to be noted. */
         if (error == -ENOENT)
             r->codes[i] = STEP_GONE;

@@ -174,6 +174,11 @@ uint64_t delivery_ready_head(const delivery_t *d);
  * STEP_GRANTED: the caller writes the note with the round; a change is staged for the message, so that it
  * stays where it is until then. */
 step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_step_t *s, int64_t now_ms);
+/* Under which token a note of the lease `token` is to be kept: behind the next start none that is older
+ * adopts the message. Of a lease from an earlier start, which was adopted, this is the first of this start:
+ * another may have been given later than it and before this start, and who has that one has not seen the
+ * note. */
+uint64_t delivery_note_token(const delivery_t *d, uint64_t token);
 /* Its legs that have ended badly, with what is staged; 0 when the id is not in the table. */
 uint8_t delivery_bad(const delivery_t *d, uint64_t id);
 /* Stages leases that are lost and ends delays and limbo that are over, at most `max`; returns how many. Call

@@ -227,6 +227,12 @@ step_code_t delivery_progress(delivery_t *d, uint16_t session, const delivery_st
     return STEP_KEPT;
 }
 
+uint64_t delivery_note_token(const delivery_t *d, uint64_t token)
+{
+    const uint64_t first = (uint64_t)d->epoch << EPOCH_SHIFT;
+    return token > first ? token : first;
+}
+
 uint8_t delivery_bad(const delivery_t *d, uint64_t id)
 {
     uint32_t slot = table_find(d, id);

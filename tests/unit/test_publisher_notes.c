@@ -185,6 +185,36 @@ static void who_has_not_seen_a_note_does_not_adopt(void **state)
     assert_null(w->items[1].body);
 }
 
+/* Two have the message when the publisher dies. The one that had it first comes back first, records a note
+ * and acts; the publisher dies again before the other has said a word. */
+static void a_note_of_an_adopted_lease_counts_behind_the_next_crash(void **state)
+{
+    world_t *w = *state;
+    lease(w, 1);
+    const delivery_item_t first = w->items[0];
+    const step_t nack = {.token = first.token, .op = OP_NACK, .text = {"", 0}};
+    round_step(&w->round, SESSION, first.id, &nack);
+    commit(w);
+    assert_int_equal(take(w, 10), 1);
+    const delivery_item_t second = w->items[0];
+    assert_true(second.id == first.id && second.token > first.token);
+    crash(w);
+    delivery_session_open(w->delivery, SESSION, 1000);
+    uint32_t adopts = say(w, first.id, first.token, RESTART_BIT, "first acts", 20000);
+    assert_int_equal(round_commit(&w->round), 0);
+    assert_int_equal(w->round.codes[adopts], STEP_GRANTED);
+    round_end(&w->round);
+    crash(w);
+    delivery_session_open(w->delivery, SESSION, 1000);
+    uint32_t blind = say(w, second.id, second.token, RESTART_BIT, "second acts", 20000);
+    uint32_t extend = step(w, second.id, second.token, 0, OP_EXTEND, "");
+    assert_int_equal(round_commit(&w->round), 0);
+    assert_int_equal(w->round.codes[blind], STEP_STALE);
+    assert_int_equal(w->round.codes[extend], STEP_STALE);
+    round_end(&w->round);
+    assert_string_equal(note_on_disk(w, first.id), "first acts");
+}
+
 static void a_message_that_is_gone_is_not_noted(void **state)
 {
     world_t *w = *state;
@@ -207,6 +237,7 @@ int main(void)
         TEST(a_round_that_is_done_again_writes_them_again),
         TEST(a_disk_that_fails_grants_nothing),
         TEST(who_has_not_seen_a_note_does_not_adopt),
+        TEST(a_note_of_an_adopted_lease_counts_behind_the_next_crash),
         TEST(a_message_that_is_gone_is_not_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
