@@ -327,6 +327,11 @@ static int open_driver(runner_t *r, const config_t *config, bool check, char *wh
     r->policy.observes = traits.observes;
     r->policy.checks = traits.checks;
     r->policy.repeats = traits.repeats;
+    if (r->policy.min_uptime_ms > 0 && !traits.observes) {
+        snprintf(why, WHY_BYTES,
+                 "--min-uptime: for how long a host is up is not known where nothing looks at it");
+        return -ERANGE;
+    }
     if (r->policy.dry_run && !check)
         log_info("dry run: everything is done but the restart itself");
     return 0;
