@@ -153,6 +153,10 @@ static void answer(httpd_t *h, connection_t *c, const plan_t *p, const char *bod
         put(&c->out, "HTTP/1.1 20");
         c->closes = true;
         break;
+    case HTTPD_DONE_HEADLESS:
+        put(&c->out, "HTTP/1.1 200 OK\r\nContent-Len");
+        c->closes = true;
+        break;
     case HTTPD_DONE_SHORT:
         put_answer(h, c, 200, "ok and more", 11);
         c->out.len -= 6;

@@ -18,19 +18,20 @@ typedef enum { HTTPD_ACT, HTTPD_LOOK, HTTPD_GET, HTTPD_CALLS } httpd_call_t;
 
 typedef enum {
     HTTPD_FINE,
-    HTTPD_STATUS,      /* `value`, and nothing is done */
-    HTTPD_SLOW,        /* done and answered after `value` ms */
-    HTTPD_SILENT,      /* no answer, and nothing is done */
-    HTTPD_RESET,       /* nothing is done, and the connection is reset */
-    HTTPD_DONE_RESET,  /* done, and the connection is reset */
-    HTTPD_DONE_HALF,   /* done, and it ends in the middle of the answer's headers */
-    HTTPD_DONE_SHORT,  /* done, and it ends in the middle of the answer's body */
-    HTTPD_DONE_STATUS, /* done, and answered `value` */
-    HTTPD_UNTOUCHED,   /* answered as if it was done */
-    HTTPD_NO_HTTP,     /* done, and answered in another language */
-    HTTPD_HEADERS,     /* done, and answered with headers without an end */
-    HTTPD_LARGE,       /* done, and answered with a body of `value` bytes */
-    HTTPD_TEXT,        /* nothing is done; answered 200 with the text of httpd_text() */
+    HTTPD_STATUS,        /* `value`, and nothing is done */
+    HTTPD_SLOW,          /* done and answered after `value` ms */
+    HTTPD_SILENT,        /* no answer, and nothing is done */
+    HTTPD_RESET,         /* nothing is done, and the connection is reset */
+    HTTPD_DONE_RESET,    /* done, and the connection is reset */
+    HTTPD_DONE_HALF,     /* done, and it ends in the middle of the answer's first line */
+    HTTPD_DONE_HEADLESS, /* done, and it ends in the middle of the answer's headers, after a 200 */
+    HTTPD_DONE_SHORT,    /* done, and it ends in the middle of the answer's body */
+    HTTPD_DONE_STATUS,   /* done, and answered `value` */
+    HTTPD_UNTOUCHED,     /* answered as if it was done */
+    HTTPD_NO_HTTP,       /* done, and answered in another language */
+    HTTPD_HEADERS,       /* done, and answered with headers without an end */
+    HTTPD_LARGE,         /* done, and answered with a body of `value` bytes */
+    HTTPD_TEXT,          /* nothing is done; answered 200 with the text of httpd_text() */
 } httpd_fault_t;
 
 /* For TLS: what the certificate says. It is signed by itself. */

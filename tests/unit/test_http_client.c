@@ -149,8 +149,9 @@ static void test_what_was_not_sent_is_known(void **state)
 /* Whoever restarts something must not have it asked for twice, whatever libcurl would do. */
 static void test_what_does_something_is_sent_once(void **state)
 {
-    static const httpd_fault_t faults[] = {HTTPD_RESET,      HTTPD_DONE_RESET, HTTPD_DONE_HALF,
-                                           HTTPD_DONE_SHORT, HTTPD_NO_HTTP,    HTTPD_HEADERS};
+    static const httpd_fault_t faults[] = {HTTPD_RESET,         HTTPD_DONE_RESET, HTTPD_DONE_HALF,
+                                           HTTPD_DONE_HEADLESS, HTTPD_DONE_SHORT, HTTPD_NO_HTTP,
+                                           HTTPD_HEADERS};
     httpd_t *h = httpd_open(NULL);
     user_t u;
     (void)state;

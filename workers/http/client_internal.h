@@ -19,6 +19,7 @@ struct http_request {
     struct curl_slist *headers;
     buffer_t body;
     size_t head_bytes;
+    bool head_ended;     /* by its empty line; libcurl takes one that was cut off before that for whole */
     const char *refused; /* why its answer was not taken; NULL: it was */
     bool cut;
     char error[CURL_ERROR_SIZE];

@@ -31,8 +31,13 @@ static int may_send(void *arg, char *to, char *from, int to_port, int from_port)
 
 static size_t take_head(char *bytes, size_t size, size_t n, void *arg)
 {
+    static const char begin[] = "HTTP/";
     http_request_t *r = arg;
-    (void)bytes;
+    /* An interim answer ends with an empty line, too, and another one begins behind it; trailers are none. */
+    if (size * n > 0 && (bytes[0] == '\r' || bytes[0] == '\n'))
+        r->head_ended = true;
+    else if (size * n >= sizeof begin - 1 && memcmp(bytes, begin, sizeof begin - 1) == 0)
+        r->head_ended = false;
     r->head_bytes += size * n;
     if (r->head_bytes <= HTTP_HEAD_BYTES_MAX)
         return size * n;
@@ -137,6 +142,7 @@ int request_fill(http_request_t *r, const http_ask_t *ask)
     const bool get = ask->method == NULL || (strcmp(ask->method, "GET") == 0 && ask->body == NULL);
     buffer_clear(&r->body);
     r->head_bytes = 0;
+    r->head_ended = false;
     r->refused = NULL;
     r->cut = false;
     r->error[0] = '\0';
@@ -194,11 +200,12 @@ void request_read_end(const http_request_t *r, CURLcode code, http_answer_t *ret
     why[0] = '\0';
     if (r->connects && code == CURLE_OK)
         return;
-    if (status != 0 && (code == CURLE_OK || (code == CURLE_WRITE_ERROR && r->cut && r->refused == NULL))) {
+    if (status != 0 && r->head_ended &&
+        (code == CURLE_OK || (code == CURLE_WRITE_ERROR && r->cut && r->refused == NULL))) {
         read_retry_after(r, ret);
         return;
     }
-    const char *text = code == CURLE_OK      ? "an answer without a status"
+    const char *text = code == CURLE_OK      ? "an answer that ends before its headers do"
                        : r->refused != NULL  ? r->refused
                        : r->error[0] != '\0' ? r->error
                                              : curl_easy_strerror(code);
