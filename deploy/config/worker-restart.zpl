@@ -28,7 +28,7 @@ kind = restart-simulate
 #kind = restart-exec
 #exec = "ssh -o BatchMode=yes {host} sudo systemctl reboot"
 #exec-observe = "ssh -o BatchMode=yes {host} cat /proc/sys/kernel/random/boot_id /proc/uptime"
-#exec-exit = 255=unknown
+#exec-exit = 3=permanent
 
 #consumer = tcp://127.0.0.1:5556
 #simulate = 0..1000

@@ -114,7 +114,12 @@ static void test_exits_mean_what_rules_say(void **state)
     (void)state;
     assert_int_equal(meaning(NULL, 0, 0), EXIT_OK);
     assert_int_equal(meaning(NULL, 0, 1), EXIT_TRANSIENT);
-    assert_int_equal(meaning(NULL, 0, 254), EXIT_TRANSIENT);
+    assert_int_equal(meaning(NULL, 0, 123), EXIT_TRANSIENT);
+    assert_int_equal(meaning(NULL, 0, 124), EXIT_UNKNOWN);
+    assert_int_equal(meaning(NULL, 0, 125), EXIT_TRANSIENT);
+    assert_int_equal(meaning(NULL, 0, 127), EXIT_TRANSIENT);
+    assert_int_equal(meaning(NULL, 0, 128), EXIT_UNKNOWN);
+    assert_int_equal(meaning(NULL, 0, 143), EXIT_UNKNOWN);
     assert_int_equal(meaning(NULL, 0, 255), EXIT_UNKNOWN);
     assert_int_equal(meaning(NULL, 0, -1), EXIT_UNKNOWN);
     assert_int_equal(meaning(rules, 4, 0), EXIT_UNKNOWN);

@@ -4,6 +4,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+enum {
+    TIMED_OUT = 124,   /* of timeout(1) */
+    BY_A_SIGNAL = 128, /* and its number, of a shell's command; 255: of ssh */
+};
+
 static const char *const meanings[] = {
     [EXIT_OK] = "ok",
     [EXIT_TRANSIENT] = "transient",
@@ -48,7 +53,8 @@ int exit_rules_parse(exit_rules_t *ret, const char *const *rules, size_t count, 
     exit_rules_t r;
     memset(r.of, EXIT_TRANSIENT, sizeof r.of);
     r.of[0] = EXIT_OK;
-    r.of[255] = EXIT_UNKNOWN;
+    r.of[TIMED_OUT] = EXIT_UNKNOWN;
+    memset(r.of + BY_A_SIGNAL, EXIT_UNKNOWN, sizeof r.of - BY_A_SIGNAL);
     for (size_t i = 0; i < count; i++) {
         if (read_rule(&r, rules[i]))
             continue;

@@ -1,7 +1,9 @@
 /* What the exit of a command means: rules of the configuration, "CODE=OUTCOME" or "CODE-CODE=OUTCOME". Pure.
  *
- * Without rules 0 is ok, 255 is unknown (ssh says so of its own failures, and a reboot often cuts the
- * connection that asked for it), and everything else is transient. Of rules for one code the last counts. */
+ * Without rules 0 is ok; unknown are 124 (timeout has ended the command), 128 and more (a shell or sudo says
+ * so of what a signal has ended), and among these 255 (ssh says so of its own failures, and a reboot often
+ * cuts the connection that asked for it); everything else is transient. Of rules for one code the last
+ * counts. */
 #ifndef MANDRILL_RESTART_EXIT_RULES_H
 #define MANDRILL_RESTART_EXIT_RULES_H
 

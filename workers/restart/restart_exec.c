@@ -78,7 +78,7 @@ static const config_option_t options[] = {
      .argument = "CODE[-CODE]=OUTCOME",
      .help =
          "restart-exec: what an exit of --exec means: ok, transient or permanent (nothing was restarted) or "
-         "unknown (default: 0=ok, 255=unknown, others transient)",
+         "unknown (default: 0=ok, 124=unknown, 128-255=unknown, others transient)",
      .reloads = true},
     {.name = "exec-kill-after",
      .type = CONFIG_DURATION,
