@@ -50,7 +50,8 @@ int decode_dead(const void *frame, size_t len, dead_t *ret)
     d.filter.newer_ms = read_uint(&r, CODEC_INT_MAX);
     d.after = read_any_id(&r);
     d.max = (uint32_t)read_range(&r, 1, LETTERS_MAX);
-    d.legs = (uint8_t)read_uint(&r, MASK_MAX);
+    /* Who names legs for another act means less than would be done. */
+    d.legs = (uint8_t)read_uint(&r, d.act == ACT_DONE ? MASK_MAX : 0);
     if (reader_end(&r) != 0) {
         return -EPROTO;
     }
