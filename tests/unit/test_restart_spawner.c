@@ -473,6 +473,36 @@ static void test_the_end_of_the_spawner_is_that_of_all(void **state)
     assert_int_equal(spawner_new(&w->spawner, 64, KILL_AFTER_MS, spawner_world_told, w, why), 0);
 }
 
+/* What it does after that, somebody else may be doing then. */
+static void test_nobody_gets_more_time_at_the_end_of_all(void **state)
+{
+    spawner_world_t *w = *state;
+    char why[192], file[96], words[160];
+    enum { PATIENT_MS = 10000, SHORT_MS = 600 };
+
+    spawner_destroy(&w->spawner);
+    assert_int_equal(spawner_new(&w->spawner, 64, PATIENT_MS, spawner_world_told, w, why), 0);
+    snprintf(words, sizeof words, "trap '' TERM; : > %s; sleep 100", path(w, "trapped", file));
+    const int64_t until_ms = clock_ms() + SHORT_MS;
+    assert_int_equal(world_begin_until(w, 1, until_ms, false, WORDS("/bin/sh", "-c", words)), 0);
+    WAIT(access(file, F_OK) == 0);
+    spawner_destroy(&w->spawner);
+    assert_true(clock_ms() < until_ms + PATIENT_MS / 2);
+    assert_false(world_has_children());
+    assert_int_equal(spawner_new(&w->spawner, 64, KILL_AFTER_MS, spawner_world_told, w, why), 0);
+}
+
+static void test_who_has_no_time_left_is_not_begun(void **state)
+{
+    spawner_world_t *w = *state;
+    const int before = world_descriptors();
+
+    assert_int_equal(world_begin_until(w, 1, clock_ms(), true, WORDS("/bin/true")), -ETIMEDOUT);
+    assert_int_equal(world_descriptors(), before);
+    assert_int_equal(spawner_count(w->spawner), 0);
+    assert_false(world_has_children());
+}
+
 static void test_what_cannot_be_begun_leaves_nothing(void **state)
 {
     spawner_world_t *w = *state;
@@ -554,6 +584,8 @@ int main(int argc, char **argv)
         BOTH(test_what_is_dropped_is_told_no_more),
         BOTH(test_there_are_no_more_than_there_may_be),
         BOTH(test_the_end_of_the_spawner_is_that_of_all),
+        BOTH(test_nobody_gets_more_time_at_the_end_of_all),
+        BOTH(test_who_has_no_time_left_is_not_begun),
         BOTH(test_what_cannot_be_begun_leaves_nothing),
         BOTH(test_each_call_may_fail),
         BOTH(test_an_ignored_sigchld_hides_no_end),

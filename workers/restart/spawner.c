@@ -214,7 +214,8 @@ int spawner_begin(spawner_t *s, const spawn_order_t *order, uint32_t number, spa
     if (error == 0 && order->apart)
         error = open_pipe(s, p, IS_ERR, &err);
     if (error == 0)
-        error = spawn(s, order, out, order->apart ? err : out, &p->pid);
+        error = clock_ms() < order->until_ms ? spawn(s, order, out, order->apart ? err : out, &p->pid)
+                                             : -ETIMEDOUT;
     if (out >= 0)
         close(out);
     if (err >= 0)
@@ -258,14 +259,20 @@ static void ask_to_end(spawned_t *p, int64_t kill_ms)
     due_at(p, kill_ms);
 }
 
+/* When one that is asked to end now is killed: never after its time. */
+static int64_t kill_soon_ms(const spawner_t *s, const spawned_t *p, int64_t now_ms)
+{
+    const int64_t kill_ms = now_ms + s->kill_after_ms;
+    return kill_ms < p->kill_ms ? kill_ms : p->kill_ms;
+}
+
 void spawner_drop(spawner_t *s, spawned_t **program)
 {
     spawned_t *p = *program;
     if (p == NULL)
         return;
-    const int64_t kill_ms = clock_ms() + s->kill_after_ms;
     p->told = true;
-    ask_to_end(p, kill_ms < p->kill_ms ? kill_ms : p->kill_ms);
+    ask_to_end(p, kill_soon_ms(s, p, clock_ms()));
     *program = NULL;
 }
 
@@ -443,15 +450,16 @@ int spawner_new(spawner_t **ret, uint32_t most, int64_t kill_after_ms, spawner_d
     return 0;
 }
 
-/* Whatever happens on the way, it does not last longer than this. */
+/* Whatever happens on the way, it does not last longer than this; and no program longer than its time. */
 static void end_all(spawner_t *s)
 {
     const int64_t begun_ms = clock_ms(), last_ms = begun_ms + s->kill_after_ms + GIVE_UP_MS;
     for (spawned_t *p = s->all; p != NULL; p = p->next) {
+        const int64_t kill_ms = kill_soon_ms(s, p, begun_ms);
         p->told = true;
-        ask_to_end(p, begun_ms + s->kill_after_ms);
-        if (p->stage == STOPS && p->due_ms > begun_ms + s->kill_after_ms)
-            due_at(p, begun_ms + s->kill_after_ms);
+        ask_to_end(p, kill_ms);
+        if (p->stage == STOPS && p->due_ms > kill_ms)
+            due_at(p, kill_ms);
     }
     for (int64_t now_ms = begun_ms; s->all != NULL && now_ms < last_ms; now_ms = clock_ms()) {
         struct pollfd wait = {.fd = s->epoll, .events = POLLIN};

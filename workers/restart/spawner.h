@@ -46,10 +46,12 @@ typedef void (*spawner_done_t)(void *arg, uint32_t number, const spawn_end_t *en
  */
 int spawner_new(spawner_t **ret, uint32_t most, int64_t kill_after_ms, spawner_done_t done, void *arg,
                 char *why);
-/* Ends all programs: SIGTERM, SIGKILL, and waits until they are gone, kill_after_ms at most and a second. */
+/* Ends all programs: SIGTERM, SIGKILL (no later than their time is over), and waits until they are gone,
+ * kill_after_ms at most and a second. */
 void spawner_destroy(spawner_t **s);
 
-/* 0, or -errno when it could not be begun: -EAGAIN when there are as many as there may be. */
+/* 0, or -errno when it could not be begun: -EAGAIN when there are as many as there may be, -ETIMEDOUT when its
+ * time is over already. */
 int spawner_begin(spawner_t *s, const spawn_order_t *order, uint32_t number, spawned_t **ret);
 /* Ends it, without a word of its end. */
 void spawner_drop(spawner_t *s, spawned_t **p);
