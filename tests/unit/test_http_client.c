@@ -18,6 +18,23 @@
 
 enum { MANY = 5000, BODY_MAX = 4096, LARGE = 1 << 20, A_WHILE_MS = 200, FILES = 20000 };
 
+/* The clock (linked by --wrap), which may be set forward behind the back of who has looked at it. */
+static struct {
+    int64_t forward_ms;
+    unsigned looks_left; /* until then; 0: it is, when there is anything to set */
+} skew;
+
+int64_t __real_clock_ms(void);
+int64_t __wrap_clock_ms(void);
+int64_t __wrap_clock_ms(void)
+{
+    if (skew.looks_left > 0) {
+        skew.looks_left--;
+        return __real_clock_ms();
+    }
+    return __real_clock_ms() + skew.forward_ms;
+}
+
 typedef struct {
     http_answer_t answer;
     char body[64], why[WHY_BYTES];
@@ -280,6 +297,28 @@ static void test_times_are_kept(void **state)
     httpd_close(h);
 }
 
+/* The process stands still after it was begun: libcurl, which was not asked yet, sees nothing of that. */
+static void test_what_does_something_is_not_sent_too_late(void **state)
+{
+    httpd_t *h = httpd_open(NULL);
+    user_t u;
+    (void)state;
+    open_user(&u, &plain);
+    const http_ask_t a = ask_for(httpd_url(h, "/hosts/web-1/restart"), true);
+    assert_non_null(http_ask(u.client, &a, 0));
+    skew.forward_ms = 2 * WAIT_MS;
+    skew.looks_left = 1;
+    http_go_on(u.client);
+    USER_UNTIL(&u, u.count == 1);
+    skew.forward_ms = 0;
+    assert_int_equal(u.told[0].answer.end, HTTP_NOT_REACHED);
+    assert_string_equal(u.told[0].why, "its time was over before it could be sent");
+    assert_int_equal(httpd_calls(h, HTTPD_ACT), 0);
+    assert_int_equal(httpd_restarts(h, "web-1"), 0);
+    http_client_destroy(&u.client);
+    httpd_close(h);
+}
+
 static void test_an_aborted_request_is_told_no_more(void **state)
 {
     httpd_t *h = httpd_open(NULL);
@@ -452,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_a_server_says_when_to_come_again),
         cmocka_unit_test(test_redirects_and_proxies_are_not_followed),
         cmocka_unit_test(test_times_are_kept),
+        cmocka_unit_test(test_what_does_something_is_not_sent_too_late),
         cmocka_unit_test(test_an_aborted_request_is_told_no_more),
         cmocka_unit_test(test_thousands_are_in_flight_at_once),
         cmocka_unit_test(test_a_server_that_takes_none_holds_up_nobody_for_long),

@@ -51,8 +51,8 @@ typedef struct {
     size_t headers_count;
     const void *body; /* NULL: none */
     size_t body_len;
-    /* It does something: it is sent once, over a connection of its own. Without, libcurl sends again what it
-       had sent over an old connection that turned out to be closed. */
+    /* It does something: it is sent once, over a connection of its own, and not after `until_ms`. Without,
+       libcurl sends again what it had sent over an old connection that turned out to be closed. */
     bool once;
     int64_t until_ms; /* given up then, as clock_ms() counts */
 } http_ask_t;

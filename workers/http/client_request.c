@@ -1,5 +1,6 @@
 #include "workers/http/client_internal.h"
 
+#include "common/runtime/clock.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,11 @@ static int may_send(void *arg, char *to, char *from, int to_port, int from_port)
     (void)to, (void)from, (void)to_port, (void)from_port;
     if (r->state == STATE_SENT)
         return r->once ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    /* libcurl's own limit runs from when it came to it, and this process may have stood still before. */
+    if (r->once && clock_ms() >= r->until_ms) {
+        r->refused = "its time was over before it could be sent";
+        return CURL_PREREQFUNC_ABORT;
+    }
     if (r->state == STATE_CONNECTING)
         r->client->connecting--;
     r->state = STATE_SENT;
