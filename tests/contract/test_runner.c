@@ -89,6 +89,27 @@ static void test_a_grant_that_comes_late_is_none(void **state)
 }
 
 /* Each of many gets its own answer, in whatever order they come. */
+/* It is there when the worker looks again, and came in time; the clock says that it is over. */
+static void test_a_grant_that_is_read_late_is_none(void **state)
+{
+    contract_t *c = *state;
+    boss_t *b = &c->boss;
+
+    process_t *p = contract_start(c, "worker", ARGS("--grant", "500ms"));
+    b->grants = BOSS_SAYS_NOTHING;
+    const uint64_t ref = ask(c, "web-1");
+    await_note(c, ref);
+    process_signal(p, SIGSTOP);
+    const int64_t stopped_ms = test_now_ms();
+    boss_answer(b, 0, ref, true);
+    BOSS_UNTIL(b, test_now_ms() - stopped_ms > 600);
+    process_signal(p, SIGCONT);
+    contract_expect(c, ref, OUTCOME_BLOCKED, "no grant within --grant 500ms");
+    assert_int_equal(boss_intent(b, ref)->voids, 1);
+    assert_int_equal(contract_boots(c, "web-1"), 0);
+    rig_passed(c->rig);
+}
+
 static void test_grants_find_their_tasks(void **state)
 {
     contract_t *c = *state;
@@ -301,6 +322,7 @@ static void test_options_are_checked(void **state)
         {{"--poll", "0"}, "--poll"},
         {{"--grant", "0"}, "--grant"},
         {{"--min-uptime", "soon"}, "--min-uptime"},
+        {{"--min-uptime", "7d", "--blind"}, "--min-uptime: for how long hosts are up is not known"},
         {{"--grant", "20m", "--act-timeout", "20m", "--return-timeout", "20m"}, "less than an hour"},
     };
     contract_t *c = *state;
@@ -328,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_done_before_it_is_granted),
         cmocka_unit_test(test_what_is_refused_is_not_done),
         cmocka_unit_test(test_a_grant_that_comes_late_is_none),
+        cmocka_unit_test(test_a_grant_that_is_read_late_is_none),
         cmocka_unit_test(test_grants_find_their_tasks),
         cmocka_unit_test(test_what_was_not_done_is_taken_back),
         cmocka_unit_test(test_done_is_what_was_seen_to_be),

@@ -327,9 +327,12 @@ static int open_driver(runner_t *r, const config_t *config, bool check, char *wh
     r->policy.observes = traits.observes;
     r->policy.checks = traits.checks;
     r->policy.repeats = traits.repeats;
+    /* Else every message would fail until it is a dead letter. */
     if (r->policy.min_uptime_ms > 0 && !traits.observes) {
         snprintf(why, WHY_BYTES,
-                 "--min-uptime: for how long a host is up is not known where nothing looks at it");
+                 "%s: for how long hosts are up is not known, for this worker has nothing to look at them by "
+                 "(--exec-observe, --http-observe)",
+                 config_origin(config, "min-uptime"));
         return -ERANGE;
     }
     if (r->policy.dry_run && !check)
