@@ -96,9 +96,10 @@ static void report(const runtime_t *rt)
         fflush(stdout);
     } else if (strcmp(rt->options.report, "text") == 0) {
         log_info("%" PRIu64 " tasks: %" PRIu64 " ok, %" PRIu64 " transient, %" PRIu64 " permanent, %" PRIu64
-                 " blocked",
+                 " blocked, %" PRIu64 " unknown",
                  rt->taken, rt->outcomes[OUTCOME_OK], rt->outcomes[OUTCOME_TRANSIENT],
-                 rt->outcomes[OUTCOME_PERMANENT], rt->outcomes[OUTCOME_BLOCKED]);
+                 rt->outcomes[OUTCOME_PERMANENT], rt->outcomes[OUTCOME_BLOCKED],
+                 rt->outcomes[OUTCOME_UNKNOWN]);
     }
 }
 
@@ -112,7 +113,8 @@ static void notify_manager(const runtime_t *rt)
     else
         notify_status("%s%u tasks in hand, %u consumers connected; %" PRIu64 " done, %" PRIu64 " failed",
                       rt->draining ? "draining: " : "", rt->tasks.count, rt->up, rt->outcomes[OUTCOME_OK],
-                      rt->outcomes[OUTCOME_TRANSIENT] + rt->outcomes[OUTCOME_PERMANENT]);
+                      rt->outcomes[OUTCOME_TRANSIENT] + rt->outcomes[OUTCOME_PERMANENT] +
+                          rt->outcomes[OUTCOME_UNKNOWN]);
 }
 
 /* Alive is what works: also without a consumer, or with its store away, where a restart would mend nothing.
