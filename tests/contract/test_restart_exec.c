@@ -400,7 +400,7 @@ static void test_options_are_checked(void **state)
         {{"--exec", "true", "--exec-observe", "cat {boot_id}"},
          EXIT_USAGE,
          "--exec-observe: {boot_id} is for --exec alone"},
-        {{"--exec", "true", "--min-uptime", "7d"}, EXIT_USAGE, "--min-uptime: for how long a host is up is"},
+        {{"--exec", "true", "--min-uptime", "7d"}, EXIT_USAGE, "--min-uptime: for how long hosts are up is"},
         {{"--exec", "true", "--exec-exit", "1=maybe"}, EXIT_USAGE, "--exec-exit: '1=maybe' is no rule"},
         {{"--exec", "true", "--exec-exit", "0=ok,256=ok"}, EXIT_USAGE, "'256=ok' is no rule"},
         {{"--exec", "true {host}", "--exec-exit", "1-9=permanent", "-n"}, 0, ""},

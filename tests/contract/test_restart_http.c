@@ -163,10 +163,10 @@ static void test_what_was_done_is_found_out(void **state)
     static const struct {
         httpd_fault_t fault;
         long value;
-    } rows[] = {{HTTPD_DONE_RESET, 0}, {HTTPD_DONE_HALF, 0},     {HTTPD_DONE_HEADLESS, 0},
-                {HTTPD_DONE_SHORT, 0}, {HTTPD_NO_HTTP, 0},       {HTTPD_HEADERS, 0},
-                {HTTPD_LARGE, LARGE},  {HTTPD_DONE_STATUS, 500}, {HTTPD_DONE_STATUS, 502},
-                {HTTPD_SLOW, 600},     {HTTPD_DONE_STATUS, 201}};
+    } rows[] = {{HTTPD_DONE_RESET, 0},    {HTTPD_DONE_HALF, 0},     {HTTPD_DONE_HEADLESS, 0},
+                {HTTPD_DONE_SHORT, 0},    {HTTPD_NO_HTTP, 0},       {HTTPD_HEADERS, 0},
+                {HTTPD_LARGE, LARGE},     {HTTPD_DONE_STATUS, 500}, {HTTPD_DONE_STATUS, 502},
+                {HTTPD_DONE_STATUS, 503}, {HTTPD_SLOW, 600},        {HTTPD_DONE_STATUS, 201}};
     contract_t *c = *state;
     httpd_t *h = c->httpd;
     char host[32];

@@ -19,7 +19,7 @@ static void test_a_status_decides(void **state)
         {301, ANSWER_REFUSED},   {304, ANSWER_REFUSED}, {400, ANSWER_REFUSED},   {404, ANSWER_REFUSED},
         {408, ANSWER_NOT_TAKEN}, {409, ANSWER_REFUSED}, {425, ANSWER_NOT_TAKEN}, {429, ANSWER_NOT_TAKEN},
         {451, ANSWER_REFUSED},   {500, ANSWER_FAILED},  {501, ANSWER_FAILED},    {502, ANSWER_FAILED},
-        {503, ANSWER_NOT_TAKEN}, {504, ANSWER_FAILED},  {599, ANSWER_FAILED},    {999, ANSWER_FAILED},
+        {503, ANSWER_FAILED},    {504, ANSWER_FAILED},  {599, ANSWER_FAILED},    {999, ANSWER_FAILED},
     };
     char text[ANSWER_TEXT_BYTES];
     (void)state;
@@ -28,7 +28,9 @@ static void test_a_status_decides(void **state)
         assert_int_equal(answer_judge(&a, text), rows[i].how);
         assert_true((text[0] == '\0') == (rows[i].how == ANSWER_GOOD));
     }
-    http_answer_t a = {.end = HTTP_NOT_REACHED, .why = "refused"};
+    http_answer_t a = {.end = HTTP_ANSWERED, .status = 503, .retry_ms = 1000, .body = "", .why = ""};
+    assert_int_equal(answer_judge(&a, text), ANSWER_NOT_TAKEN);
+    a = (http_answer_t){.end = HTTP_NOT_REACHED, .why = "refused"};
     assert_int_equal(answer_judge(&a, text), ANSWER_NOT_TAKEN);
     assert_string_equal(text, "the server was not reached: refused");
     a.end = HTTP_LOST;

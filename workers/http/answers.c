@@ -58,7 +58,7 @@ answer_t answer_judge(const http_answer_t *a, char text[static ANSWER_TEXT_BYTES
     snprintf(text, ANSWER_TEXT_BYTES, "the server answered %d%s%s", a->status, said[0] != '\0' ? ": " : "",
              said);
     if (a->status == REQUEST_TIMEOUT || a->status == TOO_EARLY || a->status == TOO_MANY ||
-        a->status == UNAVAILABLE)
+        (a->status == UNAVAILABLE && a->retry_ms > 0))
         return ANSWER_NOT_TAKEN;
     /* 1xx at the end of a request makes no sense either. */
     return a->status >= SERVER_ERROR || a->status / 100 == 1 ? ANSWER_FAILED : ANSWER_REFUSED;

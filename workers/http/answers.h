@@ -1,8 +1,10 @@
 /* What the end of a request means for whoever asked for something to be done. Pure.
  *
  *   2xx                  GOOD
- *   408 425 429 503      NOT_TAKEN: who answers so has done nothing, and takes it later
- *   other 5xx            FAILED: nobody knows how far it came; a gateway's 502 or 504 may hide a success
+ *   408 425 429          NOT_TAKEN: who answers so has done nothing, and takes it later
+ *   503 and Retry-After  the same
+ *   other 5xx            FAILED: nobody knows how far it came; a gateway's 502 or 504 may hide a success, and
+ *                        its 503, too: some say it when the server's connection ended before its answer
  *   3xx, other 4xx       REFUSED: as often as it is asked. A redirect is not followed
  *   not reached          NOT_TAKEN: nothing was sent
  *   no answer            FAILED */
