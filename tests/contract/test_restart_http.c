@@ -437,7 +437,7 @@ static void test_options_are_checked(void **state)
 {
     contract_t *c = *state;
     httpd_t *h = c->httpd, *away = httpd_open(NULL);
-    char none[TEST_PATH_MAX], url[128], gone[128];
+    char none[TEST_PATH_MAX], fifo[TEST_PATH_MAX], url[128], gone[128];
     const struct {
         const char *flags[7];
         int code;
@@ -467,6 +467,7 @@ static void test_options_are_checked(void **state)
          EXIT_USAGE,
          "is given by --http-header, too"},
         {{"--http-url", url, "--http-token-file", none}, EXIT_FAILED, "--http-token-file: cannot read"},
+        {{"--http-url", url, "--http-token-file", fifo}, EXIT_USAGE, "holds no token"},
         {{"--http-url", url, "--http-token-file", none, "--http-header", "Authorization: x"},
          EXIT_USAGE,
          "contradicts the Authorization of --http-header"},
@@ -482,6 +483,7 @@ static void test_options_are_checked(void **state)
     snprintf(gone, sizeof gone, "%s", httpd_url(away, "/hosts/{host}"));
     httpd_stop(away);
     rig_path(c->rig, "none", none);
+    assert_int_equal(mkfifo(rig_path(c->rig, "fifo", fifo), 0600), 0);
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const char *list[16] = {"--kind", "restart-http", "-n"};
         char name[16];

@@ -186,7 +186,8 @@ int http_body_option(const config_t *config, const char *name, const char *heade
 static int read_token(const char *path, bool warns, char text[static TOKEN_BYTES_MAX + 1])
 {
     struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* A pipe that nobody writes to is not waited for: at SIGHUP the loop would be. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return -errno;
     const ssize_t n = fstat(fd, &st) == 0 ? read(fd, text, TOKEN_BYTES_MAX + 1) : -1;
