@@ -50,8 +50,8 @@ int spawner_new(spawner_t **ret, uint32_t most, int64_t kill_after_ms, spawner_d
  * kill_after_ms at most and a second. */
 void spawner_destroy(spawner_t **s);
 
-/* 0, or -errno when it could not be begun: -EAGAIN when there are as many as there may be, -ETIMEDOUT when its
- * time is over already. */
+/* 0, or -errno when it could not be begun: -EAGAIN when there are as many as there may be, -ETIMEDOUT when
+ * its time is over already. */
 int spawner_begin(spawner_t *s, const spawn_order_t *order, uint32_t number, spawned_t **ret);
 /* Ends it, without a word of its end. */
 void spawner_drop(spawner_t *s, spawned_t **p);
