@@ -299,11 +299,13 @@ int main(int argc, char **argv)
         RIG_TEST(test_the_consumer, "tcp"),
         RIG_TEST(test_the_restart_worker, "ipc"),
     };
-    static const struct CMUnitTest all[] = {
+    static const struct CMUnitTest killed[] = {
         RIG_TESTS(test_the_publisher),
         RIG_TESTS(test_the_consumer),
         RIG_TESTS(test_the_save_worker),
         RIG_TESTS(test_the_restart_worker),
+    };
+    static const struct CMUnitTest stopped[] = {
         RIG_TEST(test_stopped_behind_its_grant, "ipc"),
         RIG_TEST(test_stopped_at_its_act_of_a_host_that_compares, "ipc"),
         RIG_TEST(test_stopped_at_its_act, "ipc"),
@@ -311,11 +313,14 @@ int main(int argc, char **argv)
     };
     const char *how = argc > 1 ? argv[1] : "";
 
-    if (strcmp(how, "long") == 0) {
+    if (strcmp(how, "long") == 0 || strcmp(how, "long-stopped") == 0) {
         times = LONG_TIMES;
         stops = LONG_STOPS;
     }
+    /* Apart, so that they run beside each other: both wait most of their time. */
+    if (strcmp(how, "long-stopped") == 0 || strcmp(how, "ci-stopped") == 0)
+        return cmocka_run_group_tests(stopped, NULL, NULL);
     if (strcmp(how, "long") == 0 || strcmp(how, "ci") == 0)
-        return cmocka_run_group_tests(all, NULL, NULL);
+        return cmocka_run_group_tests(killed, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
