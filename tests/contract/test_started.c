@@ -54,8 +54,10 @@ static void test_many_cost_few_frames(void **state)
     boss_give_many(b, 0, "web", 1, MANY);
     BOSS_UNTIL(b, b->results_count == MANY);
     assert_int_equal(b->workers[0].started, MANY);
+    /* What waits for others ends, and lets the next begin, when these like. */
+    const unsigned together = c->row.kind->go_on == NULL ? TOGETHER : 2;
     if (c->row.kind->slots >= 2 * TOGETHER)
-        assert_true(b->workers[0].pings < MANY / TOGETHER);
+        assert_true(b->workers[0].pings < MANY / together);
     rig_passed(c->rig);
 }
 
