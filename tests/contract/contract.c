@@ -250,6 +250,30 @@ int contract_stop(contract_t *c, process_t *p)
     return process_code(p);
 }
 
+process_t *contract_ends(contract_t *c, const char *program, const char *const *arguments,
+                         const char *const *flags, size_t flags_max, int code, const char *says)
+{
+    static unsigned runs;
+    const char *list[PROCESS_ARGUMENTS_MAX] = {NULL};
+    char name[PROCESS_NAME_MAX];
+    size_t n = 0;
+
+    for (; *arguments != NULL; arguments++)
+        list[n++] = *arguments;
+    assert_true(n + flags_max < PROCESS_ARGUMENTS_MAX);
+    for (size_t i = 0; i < flags_max && flags[i] != NULL; i++)
+        list[n++] = flags[i];
+    snprintf(name, sizeof name, "bad-%u", runs++);
+    process_t *p = rig_spawn(c->rig, name, program, list);
+    const int ended = process_wait(p, WAIT_MS);
+    char *said = test_read_file(p->log);
+    if (ended != code || strstr(said, says) == NULL)
+        fail_msg("%s ended with %d instead of %d, or did not say '%s' but: %s", name, ended, code, says,
+                 said);
+    free(said);
+    return p;
+}
+
 bool contract_ready(const process_t *p)
 {
     char value[TEST_PATH_MAX];

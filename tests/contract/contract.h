@@ -42,6 +42,10 @@ process_t *contract_spawn(contract_t *c, const char *name, const char *other_bos
 process_t *contract_start(contract_t *c, const char *name, const char *const *args);
 /* SIGTERM, and the boss goes on until the program has ended; its exit code. */
 int contract_stop(contract_t *c, process_t *p);
+/* A program with these arguments, and with flags up to NULL or so many, which ends by itself: with this code,
+ * and `says` stands in its log. */
+process_t *contract_ends(contract_t *c, const char *program, const char *const *arguments,
+                         const char *const *flags, size_t flags_max, int code, const char *says);
 /* Whether the program has announced that it is ready. */
 bool contract_ready(const process_t *p);
 /* How many tasks it should be ready to take. */

@@ -22,14 +22,7 @@ static const char *log_of(const process_t *p)
 
 static void expect_usage_error(contract_t *c, const char *const *args, const char *says)
 {
-    static unsigned runs;
-    char name[PROCESS_NAME_MAX];
-
-    snprintf(name, sizeof name, "bad-%u", runs++);
-    process_t *p = rig_spawn(c->rig, name, c->row.program, args);
-    const int code = process_wait(p, WAIT_MS);
-    if (code != EXIT_USAGE || strstr(log_of(p), says) == NULL)
-        fail_msg("ended with %d instead of 2, or did not say '%s' but: %s", code, says, log_of(p));
+    contract_ends(c, c->row.program, args, NULL, 0, EXIT_USAGE, says);
 }
 
 static void test_bad_flags_are_named(void **state)

@@ -409,16 +409,9 @@ static void test_options_are_checked(void **state)
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         for (int check = 0; check < 2 && (rows[i].code != 0 || check == 0); check++) {
-            const char *list[16] = {"--kind", "restart-exec", check ? "-n" : "--log-level=info"};
-            char name[32];
-            size_t n = 3;
-            snprintf(name, sizeof name, "worker-%zu-%d", i, check);
-            for (size_t k = 0; rows[i].args[k] != NULL; k++)
-                list[n++] = rows[i].args[k];
-            process_t *p = rig_spawn(c->rig, name, "mandrill-worker", list);
-            assert_int_equal(process_wait(p, WAIT_MS), rows[i].code);
-            if (rows[i].code != 0 && process_log_count(p, rows[i].text) == 0)
-                fail_msg("%s: not said: %s", name, rows[i].text);
+            contract_ends(c, "mandrill-worker",
+                          ARGS("--kind", "restart-exec", check ? "-n" : "--log-level=info"), rows[i].args,
+                          sizeof rows[i].args / sizeof *rows[i].args, rows[i].code, rows[i].text);
         }
     rig_passed(c->rig);
 }

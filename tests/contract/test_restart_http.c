@@ -485,17 +485,8 @@ static void test_options_are_checked(void **state)
     rig_path(c->rig, "none", none);
     assert_int_equal(mkfifo(rig_path(c->rig, "fifo", fifo), 0600), 0);
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const char *list[16] = {"--kind", "restart-http", "-n"};
-        char name[16];
-        for (size_t n = 0; n < 7 && rows[i].flags[n] != NULL; n++)
-            list[3 + n] = rows[i].flags[n];
-        snprintf(name, sizeof name, "bad-%u", i);
-        process_t *p = rig_spawn(c->rig, name, "mandrill-worker", list);
-        const int code = process_wait(p, WAIT_MS);
-        char *said = test_read_file(p->log);
-        if (code != rows[i].code || strstr(said, rows[i].says) == NULL)
-            fail_msg("row %u: ended with %d, did not say '%s' but: %s", i, code, rows[i].says, said);
-        free(said);
+        contract_ends(c, "mandrill-worker", ARGS("--kind", "restart-http", "-n"), rows[i].flags, 7,
+                      rows[i].code, rows[i].says);
     }
     /* Only looked at: nothing was asked. */
     assert_int_equal(httpd_calls(h, HTTPD_ACT) + httpd_calls(h, HTTPD_GET), 0);

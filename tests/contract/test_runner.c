@@ -326,15 +326,12 @@ static void test_options_are_checked(void **state)
         {{"--grant", "20m", "--act-timeout", "20m", "--return-timeout", "20m"}, "less than an hour"},
     };
     contract_t *c = *state;
-    char name[16], fleet[TEST_PATH_MAX];
+    char fleet[TEST_PATH_MAX];
 
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const char *list[16] = {"--kind", "odd-runner", "-n", "--fleet", contract_fleet(c, fleet)};
-        for (size_t n = 0; n < 6 && rows[i].flags[n] != NULL; n++)
-            list[5 + n] = rows[i].flags[n];
-        snprintf(name, sizeof name, "bad-%u", i);
-        process_t *p = rig_spawn(c->rig, name, "mandrill-worker-odd", list);
-        assert_int_equal(process_wait(p, WAIT_MS), EXIT_USAGE);
+        const process_t *p = contract_ends(
+            c, "mandrill-worker-odd", ARGS("--kind", "odd-runner", "-n", "--fleet", contract_fleet(c, fleet)),
+            rows[i].flags, 6, EXIT_USAGE, rows[i].says);
         assert_int_equal(process_log_count(p, rows[i].says), 1);
     }
     process_t *p = SPAWN(c->rig, "foreign", "mandrill-worker-odd", "--kind", "odd-loop", "--dry-run");
