@@ -292,15 +292,25 @@ static bool would_take(const delivery_t *d, uint16_t session)
     return d->returned.count + d->fresh.count > 0 || suspects_room(d, &d->sessions[session], &level) > 0;
 }
 
-static uint16_t most_credit(const delivery_t *d, bool takers_only)
+/* By the part of the window that is taken, not by the room that is left: windows differ by more than a fleet
+ * with little to do has outstanding, and all of it would go to the widest. */
+static bool less_loaded(const delivery_t *d, uint16_t a, uint16_t b)
+{
+    const uint64_t left = (uint64_t)delivery_outstanding(d, a) * d->sessions[b].window;
+    const uint64_t right = (uint64_t)delivery_outstanding(d, b) * d->sessions[a].window;
+    return left != right ? left < right : d->sessions[a].window > d->sessions[b].window;
+}
+
+static uint16_t least_loaded(const delivery_t *d, bool takers_only)
 {
     uint16_t best = DELIVERY_NO_SESSION;
-    uint32_t most = 0;
     for (uint16_t i = 0; i < d->open_count; i++) {
-        uint32_t credit = delivery_credit(d, d->open[i]);
-        if (credit > most && (!takers_only || would_take(d, d->open[i]))) {
-            most = credit;
-            best = d->open[i];
+        const uint16_t session = d->open[i];
+        if (delivery_credit(d, session) == 0 || (takers_only && !would_take(d, session))) {
+            continue;
+        }
+        if (best == DELIVERY_NO_SESSION || less_loaded(d, session, best)) {
+            best = session;
         }
     }
     return best;
@@ -308,12 +318,12 @@ static uint16_t most_credit(const delivery_t *d, bool takers_only)
 
 uint16_t delivery_best_session(const delivery_t *d)
 {
-    return most_credit(d, false);
+    return least_loaded(d, false);
 }
 
 uint16_t delivery_taker(const delivery_t *d)
 {
-    return d->counts[ENTRY_READY] > 0 ? most_credit(d, true) : DELIVERY_NO_SESSION;
+    return d->counts[ENTRY_READY] > 0 ? least_loaded(d, true) : DELIVERY_NO_SESSION;
 }
 
 static void lease(delivery_t *d, uint32_t slot, uint16_t session, int64_t now_ms, delivery_item_t *ret)

@@ -150,7 +150,8 @@ void delivery_session_drop(delivery_t *d, uint16_t session);
  * nothing counted. n = 0 for BYE. Of these ids, leases that a dropped session left and messages in limbo are
  * outstanding with this one from now on: it holds them and has no room for others in their place. */
 void delivery_session_holds(delivery_t *d, uint16_t session, const uint64_t *ids, size_t n);
-/* The open session with the most credit, or DELIVERY_NO_SESSION. */
+/* The session with credit that is least loaded: the smallest part of its window is outstanding; of those that
+ * are equal, the widest. DELIVERY_NO_SESSION: nobody has credit. */
 uint16_t delivery_best_session(const delivery_t *d);
 /* The same of those that would be given something of what is READY. */
 uint16_t delivery_taker(const delivery_t *d);

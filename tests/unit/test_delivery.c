@@ -235,6 +235,23 @@ static void test_credit(void **state)
     delivery_destroy(&d);
 }
 
+/* Else the wider one would get all there is until the difference is outstanding. */
+static void test_little_work_is_shared_by_windows_that_differ(void **state)
+{
+    enum { WIDE = 4096, NARROW = 3754, FEW = 20 };
+    (void)state;
+    delivery_t *d = fixture_new();
+    delivery_session_open(d, 0, NARROW);
+    delivery_session_open(d, 1, WIDE);
+    for (uint64_t seq = 1; seq <= FEW; seq++) {
+        add(d, seq);
+        lease_one(d, delivery_best_session(d), seq, 0);
+    }
+    assert_int_equal(delivery_outstanding(d, 0), FEW / 2);
+    assert_int_equal(delivery_outstanding(d, 1), FEW / 2);
+    delivery_destroy(&d);
+}
+
 static void test_best_session(void **state)
 {
     (void)state;
@@ -248,8 +265,9 @@ static void test_best_session(void **state)
     add(d, 1);
     add(d, 2);
     lease_one(d, 5, 1, 0);
-    lease_one(d, 5, 2, 0);
     assert_int_equal(delivery_best_session(d), SESSIONS_MAX - 1);
+    lease_one(d, SESSIONS_MAX - 1, 2, 0);
+    assert_int_equal(delivery_best_session(d), 5);
     delivery_session_drop(d, SESSIONS_MAX - 1);
     assert_int_equal(delivery_best_session(d), 5);
     delivery_session_drop(d, 5);
@@ -386,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_untake_restores_order),
         cmocka_unit_test(test_credit),
         cmocka_unit_test(test_best_session),
+        cmocka_unit_test(test_little_work_is_shared_by_windows_that_differ),
         cmocka_unit_test(test_dropped_session_leases_run_out),
         cmocka_unit_test(test_session_holds),
         cmocka_unit_test(test_held_from_before_is_outstanding),
