@@ -212,19 +212,6 @@ static void test_a_fleet_that_is_away_costs_no_try(void **state)
 
 /* --- many --- */
 
-/* A sanitizer keeps what was freed, and looks for leaks by itself. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#if !defined(SANITIZED) && (defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__))
-#define SANITIZED true
-#endif
-#if !defined(SANITIZED)
-#define SANITIZED false
-#endif
-
 static long memory_of(const process_t *p)
 {
     char path[64];
@@ -258,7 +245,8 @@ static void test_ten_thousand_restarts_leave_nothing_behind(void **state)
     assert_int_equal(
         contract_boots(c, "web-1") + contract_boots(c, "slow-2001") + contract_boots(c, "web-10000"), 3);
     const long late = memory_of(p);
-    if (late - early > LEAK_BYTES_MAX && !SANITIZED)
+    /* A sanitizer keeps what was freed, and looks for leaks by itself. */
+    if (late - early > LEAK_BYTES_MAX && !TEST_SANITIZED)
         fail_msg("%ld bytes more than after %d restarts", late - early, 2 * ROUND);
     assert_int_equal(contract_stop(c, p), 0);
     rig_passed(c->rig);

@@ -22,7 +22,7 @@ static tally_t run(const setting_t *mode, int histories)
     return t;
 }
 
-enum { HISTORIES = 10000, MUTANT_HISTORIES = 200000 };
+enum { HISTORIES = TEST_SANITIZED ? 2000 : 10000, MUTANT_HISTORIES = 200000 };
 
 static void never_twice(void **state)
 {
